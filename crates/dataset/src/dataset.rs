@@ -1,0 +1,177 @@
+//! The dataset file's values, checked.
+
+use std::time::Duration;
+
+use crate::{Column, Profile};
+
+/// A dataset: a named log stream and the table that it becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// Its name: the file's, unless stated.
+    pub name: String,
+    /// Its table.
+    pub table: TableName,
+    /// The deployment's catalog that holds the table; `None` is `[catalog]`.
+    pub catalog: Option<String>,
+    /// A label on metrics, logs and reports.
+    pub project: Option<String>,
+    /// A label on metrics, logs and reports.
+    pub owner: Option<String>,
+    /// How a record's bytes become fields.
+    pub format: Format,
+    /// The table's columns, in the file's order, without the rescued column.
+    pub columns: Vec<Column>,
+    /// The table's partitioning.
+    pub partition_by: Vec<PartitionField>,
+    /// The order of rows within a data file.
+    pub sort_by: Vec<SortField>,
+    /// What becomes of a field that no column takes.
+    pub unknown_fields: UnknownFields,
+    /// The column for values that found no place; `None` turns it off.
+    pub rescued: Option<String>,
+    /// The coercion profile of columns that state none.
+    pub profile: Profile,
+    /// Where records come from, unless `--from` says so.
+    pub source: Option<SourceSpec>,
+    /// When a checkpoint is made.
+    pub checkpoint: CheckpointPolicy,
+    /// Limits on records and dead letters.
+    pub limits: Limits,
+    /// What becomes of dead letters.
+    pub dead_letters: DeadLetterPolicy,
+    /// Handed to Iceberg as table properties, in the file's order.
+    pub properties: Vec<(String, String)>,
+}
+
+/// A table's name: namespace and table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableName {
+    /// The namespace's levels; never empty.
+    pub namespace: Vec<String>,
+    /// The table.
+    pub table: String,
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.namespace.join("."), self.table)
+    }
+}
+
+impl TableName {
+    /// The table of this table's dead letters: `<table>__dead_letters`.
+    pub fn dead_letters(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            table: format!("{}__dead_letters", self.table),
+        }
+    }
+}
+
+/// How a record's bytes become fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// A line is one value; columns take it by `$raw` (a single column without `from` does so by itself).
+    Raw,
+}
+
+/// One field of the partitioning: a transform of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionField {
+    /// The column's name.
+    pub column: String,
+    /// The transform.
+    pub transform: Transform,
+}
+
+/// Iceberg's partition transforms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transform {
+    /// The value itself.
+    Identity,
+    /// `bucket(n, column)`
+    Bucket(u32),
+    /// `truncate(width, column)`
+    Truncate(u32),
+    /// `year(column)`
+    Year,
+    /// `month(column)`
+    Month,
+    /// `day(column)`
+    Day,
+    /// `hour(column)`
+    Hour,
+    /// `void(column)`: always null
+    Void,
+}
+
+/// One field of the sort order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortField {
+    /// The column's name.
+    pub column: String,
+    /// Ascending puts nulls first, descending last, as Iceberg's defaults do.
+    pub direction: SortDirection,
+}
+
+/// A sort direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortDirection {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// What becomes of a field that no column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownFields {
+    /// It goes to the rescued column, by its leaves.
+    #[default]
+    Rescue,
+    /// It is dropped and counted.
+    Ignore,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// Files, folders and globs.
+    Files {
+        /// As the file has them; relative ones to the working folder.
+        paths: Vec<String>,
+    },
+}
+
+/// When a checkpoint is made: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointPolicy {
+    /// Time since the last one (default 1 min).
+    pub interval: Duration,
+    /// Bytes of records read since the last one (default 512 MiB).
+    pub bytes: u64,
+    /// Records read since the last one (default: no limit, `u64::MAX`).
+    pub records: u64,
+}
+
+/// Limits on what a record and a run may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The share of dead letters above which a run ends with exit code 4 (default 50 %).
+    pub dead_letters_max: Share,
+    /// The longest record; a longer one becomes a truncated dead letter (default 1 MiB).
+    pub record_bytes_max: u64,
+}
+
+/// A share of a whole, 0.0 to 1.0.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Share(pub f64);
+
+/// What becomes of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeadLetterPolicy {
+    /// How long maintenance keeps them; `None`: for ever.
+    pub keep: Option<Duration>,
+}

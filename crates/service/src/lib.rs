@@ -1,0 +1,3 @@
+//! What every binary needs: settings, telemetry, shutdown, clock and ids.
+
+pub mod clock;

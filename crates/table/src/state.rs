@@ -1,0 +1,81 @@
+//! `frazil.state`: the positions up to which a table holds its sources, in the table itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// All that frazil must remember, committed together with the rows that it describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The table's own uuid: a state copied to another table is not that table's.
+    pub table_uuid: Uuid,
+    /// Raised by each operator action; a checkpoint begun under another epoch is fenced.
+    pub epoch: u64,
+    /// Our last commit.
+    pub last_commit: Option<LastCommit>,
+    /// Raised whenever a source is added; adding one requires it unchanged.
+    pub sources_version: u64,
+    /// The sources by their id, which is the `sources_version` that adding them made.
+    pub sources: BTreeMap<u64, SourceState>,
+    /// The dead-letter table, and what it has still to take.
+    pub dead_letters: DeadLetterState,
+}
+
+/// Our last commit, to be found again in the table's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCommit {
+    /// Its id, chosen by its writer.
+    pub id: Uuid,
+    /// The snapshot that it made.
+    pub snapshot_id: i64,
+    /// That snapshot's sequence number.
+    pub sequence_number: i64,
+}
+
+/// One source partition's committed position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// What it is.
+    pub identity: SourceIdentity,
+    /// The next position to read.
+    pub position: u64,
+    /// The commit that set it.
+    pub commit: Uuid,
+}
+
+/// What a source partition is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceIdentity {
+    /// A file, known by its content.
+    File(FileIdentity),
+    /// One run's standard input, which cannot be read again.
+    StandardInput,
+}
+
+/// A file known by the content up to the committed position (in decompressed bytes).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Where it was last seen: a hint, never proof.
+    pub path: String,
+    /// How many bytes `head_hash` covers: the first 4 KiB, or all that was read of a shorter file.
+    pub head_length: u64,
+    /// 128-bit XXH3 of the first `head_length` bytes, as 32 hex digits.
+    pub head_hash: String,
+    /// 128-bit XXH3 of the last 4 KiB before the position (or of all, when fewer), as 32 hex digits.
+    pub tail_hash: String,
+    /// Whether it was read to its end when last seen. A file may still grow.
+    pub at_end: bool,
+}
+
+/// The dead-letter table, and what it has still to take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterState {
+    /// The dead-letter table's uuid; `None` before there is one.
+    pub table_uuid: Option<Uuid>,
+    /// The number that the next outbox entry gets, from 1.
+    pub next: u64,
+    /// Manifests that the dead-letter table has not yet been seen to hold, by number.
+    pub outbox: BTreeMap<u64, String>,
+}

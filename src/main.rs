@@ -1,0 +1,3 @@
+//! The `frazil` binary.
+
+fn main() {}
