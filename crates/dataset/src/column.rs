@@ -13,7 +13,8 @@ pub struct Column {
     pub from: Vec<FieldSource>,
     /// How text or numbers become a time; `None` takes the type's standard text form only.
     pub parse: Option<TimeFormat>,
-    /// The time zone of times that carry none, as an IANA name or an offset (`+02:00`).
+    /// The time zone of times that carry none, as an IANA name or an offset (`+02:00`): see [`crate::time_zone`].
+    /// On a `timestamp` or `date`, the zone whose wall clock it holds of an instant.
     pub timezone: Option<String>,
     /// Its own coercion profile, in place of the dataset's.
     pub coerce: Option<Profile>,
@@ -145,4 +146,57 @@ pub enum TimeFormat {
     EpochNanos,
     /// A strftime pattern, checked when the file is read.
     Strftime(String),
+}
+
+impl std::fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boolean => f.write_str("boolean"),
+            Self::Int => f.write_str("int"),
+            Self::Long => f.write_str("long"),
+            Self::Float => f.write_str("float"),
+            Self::Double => f.write_str("double"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::Date => f.write_str("date"),
+            Self::Time => f.write_str("time"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Timestamptz => f.write_str("timestamptz"),
+            Self::String => f.write_str("string"),
+            Self::Uuid => f.write_str("uuid"),
+            Self::Fixed(length) => write!(f, "fixed({length})"),
+            Self::Binary => f.write_str("binary"),
+            Self::Struct(fields) => {
+                f.write_str("struct<")?;
+                for (i, field) in fields.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}: {}", field.name, field.field_type)?;
+                }
+                f.write_str(">")
+            }
+            Self::List(element) => write!(f, "list<{element}>"),
+            Self::Map(key, value) => write!(f, "map<{key}, {value}>"),
+        }
+    }
+}
+
+impl ColumnType {
+    /// Whether it is one value, in Iceberg's sense: no struct, list or map.
+    pub fn is_primitive(&self) -> bool {
+        !matches!(self, Self::Struct(_) | Self::List(_) | Self::Map(..))
+    }
+
+    /// The number of columns that it takes in a Parquet file, and itself: struct fields, elements, keys and values.
+    pub(crate) fn field_count(&self) -> usize {
+        match self {
+            Self::Struct(fields) => {
+                1 + fields
+                    .iter()
+                    .map(|field| field.field_type.field_count())
+                    .sum::<usize>()
+            }
+            Self::List(element) => 1 + element.field_count(),
+            Self::Map(key, value) => 1 + key.field_count() + value.field_count(),
+            _ => 1,
+        }
+    }
 }

@@ -37,8 +37,6 @@ pub struct Dataset {
     pub checkpoint: CheckpointPolicy,
     /// Limits on records and dead letters.
     pub limits: Limits,
-    /// What becomes of dead letters.
-    pub dead_letters: DeadLetterPolicy,
     /// Handed to Iceberg as table properties, in the file's order.
     pub properties: Vec<(String, String)>,
 }
@@ -60,6 +58,7 @@ impl std::fmt::Display for TableName {
 
 impl TableName {
     /// The table of this table's dead letters: `<table>__dead_letters`.
+    #[must_use]
     pub fn dead_letters(&self) -> Self {
         Self {
             namespace: self.namespace.clone(),
@@ -73,7 +72,8 @@ impl TableName {
 pub enum Format {
     /// One JSON object a line.
     Json,
-    /// A line is one value; columns take it by `$raw` (a single column without `from` does so by itself).
+    /// A line is one value, which columns take by `from = "$raw"`. Of the columns without `from`, the only one
+    /// takes it by itself, and so does one that is named `raw`.
     Raw,
 }
 
@@ -168,10 +168,3 @@ pub struct Limits {
 /// A share of a whole, 0.0 to 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
-
-/// What becomes of dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeadLetterPolicy {
-    /// How long maintenance keeps them; `None`: for ever.
-    pub keep: Option<Duration>,
-}

@@ -1,7 +1,7 @@
 //! A deployment file's values: where this deployment's catalogs and storages are.
 
 /// A deployment: its catalogs. Without a file, the embedded default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deployment {
     /// `[catalog]`; `None` is the embedded default under the data folder.
     pub catalog: Option<CatalogSettings>,
@@ -16,8 +16,11 @@ pub struct CatalogSettings {
     pub kind: CatalogKind,
     /// Its address: `sqlite:PATH`.
     pub uri: String,
-    /// Where its tables lie, as a URI or a path.
+    /// Where its tables lie: a path or a `file:` URI, relative to the working folder where it is relative.
+    /// `None`, which only the environment can leave it, is the embedded default's.
     pub warehouse: Option<String>,
+    /// What it asks of who connects.
+    pub credential: Option<SecretReference>,
 }
 
 /// The kinds of catalogs.
@@ -25,4 +28,13 @@ pub struct CatalogSettings {
 pub enum CatalogKind {
     /// SQLite (later PostgreSQL) with the tables of Iceberg's JDBC catalog.
     Sql,
+}
+
+/// Where a secret is: never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretReference {
+    /// `{ env = "X" }`: in that environment variable.
+    Variable(String),
+    /// `{ file = "…" }`: the content of that file, read again when it changes.
+    File(String),
 }

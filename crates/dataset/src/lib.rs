@@ -8,13 +8,28 @@ mod column;
 mod dataset;
 mod deployment;
 mod diagnostic;
+mod field_source;
+mod keys;
+mod layout;
+mod names;
 mod parse;
-mod units;
+mod suggest;
+mod time_format;
+mod types;
+pub mod units;
 
-pub use column::{Column, ColumnType, FieldPath, Profile, StructField, TimeFormat, SpecialSource, FieldSource};
-pub use dataset::{
-    CheckpointPolicy, Dataset, DeadLetterPolicy, Format, Limits, PartitionField, Share,
-    SortDirection, SortField, SourceSpec, TableName, Transform, UnknownFields,
+pub use column::{
+    Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
-pub use deployment::{CatalogKind, CatalogSettings, Deployment};
+pub use dataset::{
+    CheckpointPolicy, Dataset, Format, Limits, PartitionField, Share, SortDirection, SortField,
+    SourceSpec, TableName, Transform, UnknownFields,
+};
+pub use deployment::{CatalogKind, CatalogSettings, Deployment, SecretReference};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use parse::{FILE_BYTES_MAX, parse_dataset, parse_deployment, parse_environment, stated_name};
+pub use suggest::nearest;
+pub use time_format::time_zone;
+pub use units::{
+    UnitError, format_bytes, format_duration, parse_bytes, parse_duration, parse_share,
+};

@@ -42,12 +42,18 @@ impl Clock for SystemClock {
 pub struct RandomIds;
 
 impl Ids for RandomIds {
-    #[allow(clippy::disallowed_methods, reason = "the one place where ids are made")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place where ids are made"
+    )]
     fn uuid(&self) -> Uuid {
         Uuid::now_v7()
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one place where ids are made")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place where ids are made"
+    )]
     fn snapshot_id(&self) -> i64 {
         // Version 4: all of its bits but six are random, where version 7 begins with the time.
         let (high, low) = Uuid::new_v4().as_u64_pair();

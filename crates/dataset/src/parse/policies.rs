@@ -1,0 +1,244 @@
+//! The sections of a dataset file that say how it is run: source, checkpoint, limits, dead letters, properties.
+
+use std::time::Duration;
+
+use super::{
+    report::Report,
+    section::{Entry, Section},
+};
+use crate::{CheckpointPolicy, Limits, Share, SourceSpec, keys::DATASET_KEYS, units};
+
+const INTERVAL: Duration = Duration::from_mins(1);
+/// A run that never checkpoints for longer holds files open and has all of it to do again.
+const INTERVAL_MAX: Duration = Duration::from_hours(24);
+const CHECKPOINT_BYTES: u64 = 512 << 20;
+const DEAD_LETTERS_MAX: Share = Share(0.5);
+const RECORD_BYTES: u64 = 1 << 20;
+/// A record is held in memory whole, and its place in a block is a 32-bit number.
+const RECORD_BYTES_MAX: u64 = 1 << 30;
+const PATHS_MAX: usize = 10_000;
+
+const SIZE: &str = "a size in bytes, such as \"512MiB\"";
+const DURATION: &str = "a duration, such as \"1min\"";
+
+/// Properties that are Iceberg's own record of a table, and no settings (Java's `TableProperties.RESERVED_PROPERTIES`).
+const RESERVED_PROPERTIES: [&str; 9] = [
+    "format-version",
+    "uuid",
+    "snapshot-count",
+    "current-snapshot-summary",
+    "current-snapshot-id",
+    "current-snapshot-timestamp-ms",
+    "current-schema",
+    "default-partition-spec",
+    "default-sort-order",
+];
+
+fn section<'t>(
+    root: Section<'t>,
+    key: &'static str,
+    report: &mut Report<'t>,
+) -> Option<Section<'t>> {
+    let section = root.get(key)?.section(key, report)?;
+    section.check_keys(DATASET_KEYS, report);
+    Some(section)
+}
+
+/// `[source.files]`.
+pub(super) fn source<'t>(root: Section<'t>, report: &mut Report<'t>) -> Option<SourceSpec> {
+    let source = section(root, "source", report)?;
+    let entries = source.entries();
+    if entries.is_empty() {
+        let help = "`[source.files]` with `paths`, or no section and `--from` when writing";
+        report.error(
+            source.at,
+            "`[source]` names no source",
+            Some(help.to_owned()),
+        );
+    }
+    let files = source.get("files")?.section("source.files", report)?;
+    files.check_keys(DATASET_KEYS, report);
+    let help = || Some("`paths = [\"/var/log/app/*.log\"]`".to_owned());
+    let Some(entry) = files.get("paths") else {
+        report.error(files.at, "`[source.files]` has no `paths`", help());
+        return None;
+    };
+    let texts = entry.texts(
+        "an array of files, folders and globs, such as [\"/var/log/app/*.log\"]",
+        report,
+    )?;
+    if texts.is_empty() {
+        report.error(entry.at, "`source.files.paths` names no file", help());
+    }
+    if texts.len() > PATHS_MAX {
+        let message = format!(
+            "`source.files.paths` has {} paths, of at most {PATHS_MAX}",
+            texts.len()
+        );
+        report.error(
+            entry.at,
+            message,
+            Some("a folder or a glob names many files".to_owned()),
+        );
+    }
+    for text in &texts {
+        if text.value.is_empty() || text.value.contains('\0') {
+            report.error(text.at, "`source.files.paths`: the path is empty", help());
+        } else if text.value == "-" {
+            let help = "standard input is named when writing: `--from -`".to_owned();
+            report.error(
+                text.at,
+                "`source.files.paths`: `-` is not a file",
+                Some(help),
+            );
+        } else if let Some((scheme, _)) = text.value.split_once("://") {
+            let message =
+                format!("`source.files.paths`: files of `{scheme}:` are not supported yet");
+            report.error(text.at, message, Some("a path of this machine".to_owned()));
+        }
+    }
+    Some(SourceSpec::Files {
+        paths: texts.iter().map(|text| text.value.to_owned()).collect(),
+    })
+}
+
+/// `[checkpoint]`.
+pub(super) fn checkpoint<'t>(root: Section<'t>, report: &mut Report<'t>) -> CheckpointPolicy {
+    let mut policy = CheckpointPolicy {
+        interval: INTERVAL,
+        bytes: CHECKPOINT_BYTES,
+        records: u64::MAX,
+    };
+    let Some(section) = section(root, "checkpoint", report) else {
+        return policy;
+    };
+    if let Some(entry) = section.get("interval")
+        && let Some(interval) = entry.unit(DURATION, units::parse_duration, report)
+    {
+        policy.interval = interval;
+        if interval.is_zero() || interval > INTERVAL_MAX {
+            let help = format!(
+                "from \"1ms\" to \"{}\"",
+                units::format_duration(INTERVAL_MAX)
+            );
+            report.error(
+                entry.at,
+                "`checkpoint.interval` is out of range",
+                Some(help),
+            );
+        }
+    }
+    if let Some(entry) = section.get("bytes")
+        && let Some(bytes) = entry.unit(SIZE, units::parse_bytes, report)
+    {
+        policy.bytes = bytes;
+        if bytes == 0 {
+            report.error(
+                entry.at,
+                "`checkpoint.bytes` is zero",
+                Some("at least \"1B\"".to_owned()),
+            );
+        }
+    }
+    if let Some(entry) = section.get("records") {
+        match entry.as_integer() {
+            Some(records) if records > 0 => policy.records = records as u64,
+            Some(_) => report.error(entry.at, "`checkpoint.records` is at least 1", None),
+            None => entry.expected("a number of records, such as 1000000", report),
+        }
+    }
+    policy
+}
+
+/// `[limits]`.
+pub(super) fn limits<'t>(root: Section<'t>, report: &mut Report<'t>) -> Limits {
+    let mut limits = Limits {
+        dead_letters_max: DEAD_LETTERS_MAX,
+        record_bytes_max: RECORD_BYTES,
+    };
+    let Some(section) = section(root, "limits", report) else {
+        return limits;
+    };
+    if let Some(entry) = section.get("dead_letters_max")
+        && let Some(share) = entry.unit("a percentage, such as \"5%\"", units::parse_share, report)
+    {
+        limits.dead_letters_max = share;
+    }
+    if let Some(entry) = section.get("record_bytes_max")
+        && let Some(bytes) = entry.unit(SIZE, units::parse_bytes, report)
+    {
+        limits.record_bytes_max = bytes;
+        if bytes == 0 || bytes > RECORD_BYTES_MAX {
+            let help = format!(
+                "from \"1B\" to \"{}\"",
+                units::format_bytes(RECORD_BYTES_MAX)
+            );
+            report.error(
+                entry.at,
+                "`limits.record_bytes_max` is out of range",
+                Some(help),
+            );
+        }
+    }
+    limits
+}
+
+/// `[properties]`, in the file's order.
+pub(super) fn properties<'t>(root: Section<'t>, report: &mut Report<'t>) -> Vec<(String, String)> {
+    let Some(section) = root
+        .get("properties")
+        .and_then(|entry| entry.section("properties", report))
+    else {
+        return Vec::new();
+    };
+    let mut properties = Vec::new();
+    for (key, entry) in section.entries() {
+        if let Some(value) = property(key, &entry, report) {
+            properties.push((key.to_owned(), value));
+        }
+    }
+    properties
+}
+
+fn property<'t>(key: &str, entry: &Entry<'t>, report: &mut Report<'t>) -> Option<String> {
+    if entry.as_section("").is_some() {
+        let help = "a property's key is one text with dots: `\"write.parquet.compression-codec\" = \"zstd\"`";
+        report.error(
+            entry.key_at,
+            format!("`{key}` in `[properties]` is not quoted"),
+            Some(help.to_owned()),
+        );
+        return None;
+    }
+    if key.is_empty() {
+        report.error(entry.key_at, "a property's key is empty", None);
+        return None;
+    }
+    if key == "frazil" || key.starts_with("frazil.") {
+        let help = "properties that begin with `frazil.` are the table's own state".to_owned();
+        report.error(
+            entry.key_at,
+            format!("the property `{key}` cannot be set"),
+            Some(help),
+        );
+        return None;
+    }
+    if RESERVED_PROPERTIES.contains(&key) {
+        let help = "Iceberg keeps it itself".to_owned();
+        report.error(
+            entry.key_at,
+            format!("the property `{key}` cannot be set"),
+            Some(help),
+        );
+        return None;
+    }
+    let text = entry.as_text(report);
+    if text.is_none() {
+        report.error(
+            entry.at,
+            format!("the property `{key}` takes a text"),
+            Some("put the value in quotes".to_owned()),
+        );
+    }
+    text.map(|text| text.value.to_owned())
+}

@@ -1,0 +1,6 @@
+mod accepts;
+mod column_mistakes;
+mod deployment;
+mod editor_schema;
+mod mistakes;
+mod never_panics;

@@ -1,0 +1,120 @@
+//! Whatever a file holds, it is read or refused with places within it.
+
+use proptest::prelude::*;
+
+use crate::{Diagnostics, parse_dataset, parse_deployment};
+
+const SEEDS: [&str; 3] = [
+    include_str!("../../../../../schemas/web.toml"),
+    include_str!("../../../../../schemas/lines.toml"),
+    "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
+];
+
+/// Pieces that files are made of, put where they do not belong.
+const PIECES: [&str; 20] = [
+    "\"",
+    "'",
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+    ".",
+    "\n",
+    "\\u0000",
+    "é😀",
+    "list<",
+    "struct<a:",
+    "decimal(",
+    "$",
+    "$$",
+    "%",
+    "/~",
+    "[[columns]]\n",
+    "1e999",
+];
+
+fn mutated() -> impl Strategy<Value = String> {
+    let edit = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        0_usize..24,
+        any::<bool>(),
+    );
+    (
+        prop::sample::select(&SEEDS[..]),
+        prop::collection::vec(edit, 1..6),
+    )
+        .prop_map(|(seed, edits)| {
+            let mut chars: Vec<char> = seed.chars().collect();
+            for (at, piece, length, cut) in edits {
+                let at = at.index(chars.len() + 1);
+                let end = if cut {
+                    (at + length).min(chars.len())
+                } else {
+                    at
+                };
+                chars.splice(at..end, PIECES[piece.index(PIECES.len())].chars());
+            }
+            chars.into_iter().collect()
+        })
+}
+
+fn places_are_within(text: &str, diagnostics: &Diagnostics) {
+    assert!(!diagnostics.list.is_empty());
+    let lines: Vec<&str> = text.split('\n').collect();
+    for one in &diagnostics.list {
+        if one.line > 0 {
+            assert!(one.line <= lines.len(), "{one:?}");
+            assert!(
+                one.column >= 1 && one.column <= lines[one.line - 1].chars().count() + 1,
+                "{one:?}"
+            );
+        }
+    }
+    let mut sorted = diagnostics.list.clone();
+    sorted.sort_by_key(|one| (one.line == 0, one.line, one.column));
+    assert_eq!(sorted, diagnostics.list, "in the file's order");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_files(text in mutated()) {
+        if let Err(diagnostics) = parse_dataset(&text, "f.toml", "f") {
+            places_are_within(&text, &diagnostics);
+        }
+        if let Err(diagnostics) = parse_deployment(&text, "f.toml", &std::collections::BTreeMap::new()) {
+            places_are_within(&text, &diagnostics);
+        }
+    }
+
+    #[test]
+    fn texts_in_values(value in "\\PC{0,30}") {
+        let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+        for key in ["dataset", "table", "format", "rescued", "profile", "unknown_fields"] {
+            let _ = parse_dataset(&format!("{key} = \"{quoted}\""), "f.toml", "f");
+        }
+        for key in ["name", "type", "from", "parse", "timezone", "coerce"] {
+            let text = format!("columns = [{{ name = \"a\", type = \"timestamptz\" }}, {{ {key} = \"{quoted}\" }}]");
+            let _ = parse_dataset(&text, "f.toml", "f");
+        }
+        let text = format!(
+            "partition_by = [\"{quoted}\", \"day({quoted})\"]\nsort_by = [\"{quoted}\"]\ncolumns = [{{ name = \"a\", \
+             type = \"timestamptz\", parse = \"%{quoted}\" }}]"
+        );
+        let _ = parse_dataset(&text, "f.toml", "f");
+    }
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_overflow() {
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("a = {}", "{a=".repeat(100_000)),
+        "a.".repeat(100_000),
+    ] {
+        assert!(parse_dataset(&text, "f.toml", "f").is_err());
+    }
+}
