@@ -1,4 +1,28 @@
 //! The commit protocol: one checkpoint, accepted whole or not at all, on the very base that the swap names.
+//!
+//! [`decide`] is the rule, as a function of a state and a checkpoint; [`Committer`] loads a base,
+//! looks at it with suspicion ([`guard`]), decides, and has the catalog swap from exactly that
+//! base. What it guarantees:
+//!
+//! - Positions and rows change in one metadata update, so a record is in the table if and only if
+//!   the table's state says that it was read.
+//! - Every change of state makes a snapshot on `main`, and asserts the table's uuid and `main`.
+//! - An outcome that is not known is found out by reading the table. Until then nothing is deleted.
+//! - The pending data files themselves are never deleted here: a checkpoint that was fenced after
+//!   a lost reply may be in the table all the same. Orphan removal takes those that are not.
+
+pub(crate) mod attempts;
+mod columns;
+pub(crate) mod committer;
+mod decide;
+pub mod guard;
+mod positions;
+
+pub use attempts::RetryPolicy;
+pub use committer::{Committer, OpenTable};
+pub use decide::{Decision, decide, decide_with};
+pub use guard::Guards;
+pub use positions::{PositionChange, PositionChanges};
 
 use iceberg::spec::DataFile;
 use uuid::Uuid;
@@ -92,4 +116,17 @@ pub enum Outcome {
         /// What moved, for people.
         reason: String,
     },
+}
+
+impl Counts {
+    /// Adds another checkpoint's or block's.
+    pub fn add(&mut self, other: &Self) {
+        self.records_read += other.records_read;
+        self.source_records += other.source_records;
+        self.rows_written += other.rows_written;
+        self.rows_rescued += other.rows_rescued;
+        self.dead_letters += other.dead_letters;
+        self.duplicates += other.duplicates;
+        self.filtered += other.filtered;
+    }
 }

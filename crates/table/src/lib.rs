@@ -4,5 +4,11 @@
 
 pub mod catalog;
 pub mod commit;
-pub mod storage;
+pub mod data_file;
+pub mod dead_letters;
+pub mod error;
+pub mod partition;
+pub mod schema;
+pub mod snapshot;
 pub mod state;
+pub mod storage;

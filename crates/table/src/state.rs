@@ -1,4 +1,10 @@
 //! `frazil.state`: the positions up to which a table holds its sources, in the table itself.
+//!
+//! The state is a table property, so that it is committed in the same metadata update as the rows
+//! that it describes, and survives the expiry of snapshots and other engines' rewrites. How it is
+//! written is in [`wire`].
+
+pub mod wire;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +26,65 @@ pub struct State {
     pub sources: BTreeMap<u64, SourceState>,
     /// The dead-letter table, and what it has still to take.
     pub dead_letters: DeadLetterState,
+    /// The last operator action, for people.
+    #[serde(default)]
+    pub last_action: Option<OperatorAction>,
+}
+
+impl State {
+    /// The state of a table that holds nothing yet.
+    pub fn new(table_uuid: Uuid) -> Self {
+        Self {
+            table_uuid,
+            epoch: 0,
+            last_commit: None,
+            sources_version: 0,
+            sources: BTreeMap::new(),
+            dead_letters: DeadLetterState {
+                table_uuid: None,
+                next: 1,
+                outbox: BTreeMap::new(),
+            },
+            last_action: None,
+        }
+    }
+}
+
+/// What an operator did to the positions: who, when, why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorAction {
+    /// Its id, by which it is found again after a lost reply.
+    pub id: Uuid,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// By whom.
+    pub who: String,
+    /// Their reason.
+    pub why: String,
+}
+
+/// Why a state could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// A newer frazil wrote it.
+    #[error(
+        "its state has version {version} and this frazil knows up to {}; use the newer frazil that wrote it",
+        wire::VERSION
+    )]
+    Newer {
+        /// The state's version.
+        version: u64,
+    },
+    /// It is incomplete or changed.
+    #[error(
+        "its state (the properties {}*) is damaged: {reason}; restore these properties from an older \
+         metadata file, or say with `frazil offsets set` where to go on",
+        wire::KEY
+    )]
+    Damaged {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Our last commit, to be found again in the table's history.

@@ -3,6 +3,9 @@
 //! Paths are absolute URIs with their scheme (`file:///…`). What `write` and `close` have
 //! returned from is durable: contents and folder entry alike.
 
+pub mod iceberg_io;
+pub mod local;
+
 use std::{fmt::Debug, ops::Range};
 
 use async_trait::async_trait;

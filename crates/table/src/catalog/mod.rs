@@ -4,6 +4,10 @@
 //! Catalogs that only hold a pointer (SQL, Hive) implement [`pointer::PointerStore`], and
 //! [`pointer::PointerCatalog`] does the rest; a REST server takes the two as they are.
 
+pub mod metadata_file;
+pub mod pointer;
+pub mod sqlite;
+
 use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
@@ -26,7 +30,11 @@ pub trait Catalog: Debug + Send + Sync + 'static {
 
     /// Makes a table, and its namespace where that is missing. Another's table of that name,
     /// made meanwhile, is [`CommitError::Conflict`].
-    async fn create(&self, name: &TableName, creation: Creation) -> Result<LoadedTable, CommitError>;
+    async fn create(
+        &self,
+        name: &TableName,
+        creation: Creation,
+    ) -> Result<LoadedTable, CommitError>;
 
     /// One compare-and-swap: `updates` on exactly `base`, if `requirements` hold on it. Never retries.
     async fn commit(

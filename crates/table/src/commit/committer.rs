@@ -1,0 +1,312 @@
+//! Opens tables, and commits checkpoints to them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use frazil_dataset::TableName;
+use frazil_service::clock::{Clock, Ids};
+use iceberg::spec::Operation;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    Checkpoint, Decision, Guards, Outcome, RetryPolicy,
+    attempts::{Attempts, Plan, Step, Tickets},
+    decide::{apply, decide_with},
+    guard::{self, COMMIT_ID},
+};
+use crate::{
+    catalog::{Catalog, CommitError, Creation, LoadedTable},
+    dead_letters,
+    error::{TableError, TableErrorKind},
+    snapshot::{SnapshotChange, Ticket},
+    state::{LastCommit, State, wire},
+};
+
+/// Ranges that a summary lists; of more it holds a digest. The metadata file, rewritten at each
+/// commit, holds the summaries of all its snapshots.
+const SUMMARY_RANGES_MAX: usize = 100;
+
+/// Commits checkpoints, and all else that changes a table's state. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    pub(crate) attempts: Attempts,
+}
+
+/// A table that passed all guards.
+#[derive(Debug, Clone)]
+pub struct OpenTable {
+    /// The table.
+    pub table: LoadedTable,
+    /// Its state; a new one where it never had any.
+    pub state: State,
+}
+
+impl Committer {
+    /// Commits by way of that catalog.
+    pub fn new(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self {
+            attempts: Attempts {
+                catalog,
+                tickets: Tickets { clock, ids },
+                guards: Guards::default(),
+                policy: RetryPolicy::default(),
+            },
+        }
+    }
+
+    /// With another patience.
+    #[must_use]
+    pub fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.attempts.policy = policy;
+        self
+    }
+
+    /// With some guards off: for simulations that show what each is for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_guards(mut self, guards: Guards) -> Self {
+        self.attempts.guards = guards;
+        self
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<dyn Catalog> {
+        &self.attempts.catalog
+    }
+
+    /// The table, after all guards; `None` where there is none.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a guard stops: another table's state, a rewritten history.
+    pub async fn open(&self, name: &TableName) -> Result<Option<OpenTable>, TableError> {
+        let loaded = self.attempts.catalog.load(name).await;
+        let Some(table) = loaded.map_err(|e| TableError::catalog(name, &e))? else {
+            return Ok(None);
+        };
+        let state = guard::state_of(&table, &self.attempts.guards)?;
+        if let Some(last) = &state.last_commit
+            && guard::lineage(&table.metadata, last) == guard::Lineage::BelowKnown
+        {
+            tracing::info!(table = %name, "snapshots were expired down to after our last commit; that the history holds it is taken for granted");
+        }
+        Ok(Some(OpenTable { table, state }))
+    }
+
+    /// Makes the table and its dead-letter table. Another's table of that name, made meanwhile,
+    /// is opened instead.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; a definition or a place that the catalog refuses.
+    pub async fn create(
+        &self,
+        name: &TableName,
+        creation: Creation,
+    ) -> Result<OpenTable, TableError> {
+        match self.attempts.catalog.create(name, creation).await {
+            // Of an unknown outcome the table tells; of another's table, too.
+            Ok(_) | Err(CommitError::Conflict(_) | CommitError::Unknown(_)) => {}
+            Err(CommitError::Rejected(reason)) => {
+                return Err(TableError::new(name, TableErrorKind::Rejected, reason));
+            }
+            Err(CommitError::NotSent(reason)) => {
+                return Err(TableError::new(
+                    name,
+                    TableErrorKind::CatalogUnavailable,
+                    reason,
+                ));
+            }
+        }
+        let Some(open) = self.open(name).await? else {
+            return Err(TableError::new(
+                name,
+                TableErrorKind::CatalogUnavailable,
+                "it could not be made: the catalog did not answer; start again",
+            ));
+        };
+        self.dead_letter_table(name).await?;
+        Ok(open)
+    }
+
+    /// Commits the checkpoint, whole or not at all.
+    ///
+    /// After [`Outcome::Superseded`] and [`Outcome::Fenced`] all that is uncommitted is to be
+    /// thrown away, and all sources seek to the positions of the table opened anew. Its data files
+    /// are to be left alone: orphan removal proves which are dead.
+    ///
+    /// # Errors
+    /// Nothing is known to be committed. After [`TableErrorKind::Unknown`] it may be all the same.
+    pub async fn commit(
+        &self,
+        name: &TableName,
+        checkpoint: &Checkpoint,
+    ) -> Result<Outcome, TableError> {
+        let plan = CommitPlan {
+            attempts: self.attempts.clone(),
+            name: name.clone(),
+            checkpoint: checkpoint.clone(),
+        };
+        self.attempts.run(name, plan).await
+    }
+}
+
+/// A checkpoint on its way into the table.
+struct CommitPlan {
+    attempts: Attempts,
+    name: TableName,
+    checkpoint: Checkpoint,
+}
+
+#[async_trait]
+impl Plan for CommitPlan {
+    type Done = Outcome;
+
+    async fn decide(
+        &mut self,
+        base: Option<&LoadedTable>,
+        tickets: &Tickets,
+    ) -> Result<Step<Outcome>, TableError> {
+        let base = base.ok_or_else(|| gone(&self.name))?;
+        let guards = &self.attempts.guards;
+        let state = guard::state_of(base, guards)?;
+        if guards.table_uuid && self.checkpoint.table_uuid != base.metadata.uuid() {
+            return Err(TableError::new(
+                &self.name,
+                TableErrorKind::Recreated,
+                "it was dropped and made again while it was being written; start `frazil write` again to \
+                 write to the new table, from its own positions",
+            ));
+        }
+        match decide_with(&state, &self.checkpoint, guards) {
+            Decision::Commit(_) => {}
+            Decision::AlreadyCommitted => return Ok(self.already_committed(base, &state)),
+            Decision::Superseded => return Ok(self.lost(base, Outcome::Superseded)),
+            Decision::Fenced(reason) => return Ok(self.lost(base, Outcome::Fenced { reason })),
+            Decision::Malformed(reason) => return Err(self.malformed(&reason)),
+        }
+        if guards.files
+            && let Some(reason) = guard::misfit(&base.metadata, &self.checkpoint.data_files)
+        {
+            let reason = format!("{reason}; the rows must be encoded again");
+            return Ok(Step::Done(Outcome::Fenced { reason }));
+        }
+        let gives = self.checkpoint.dead_letters.is_some();
+        let settled = dead_letters::settle(&self.attempts, base, state, gives).await?;
+        let Some(state) = settled else {
+            return Ok(Step::Again);
+        };
+        let next = apply(&state, &self.checkpoint);
+        let ticket = tickets.for_base(base);
+        let change = self.change(base, &ticket, next);
+        Ok(Step::Commit(ticket, Box::new(change)))
+    }
+
+    fn committed(&mut self, snapshot_id: i64) -> Outcome {
+        Outcome::Committed { snapshot_id }
+    }
+}
+
+impl CommitPlan {
+    fn malformed(&self, reason: &str) -> TableError {
+        TableError::new(
+            &self.name,
+            TableErrorKind::Rejected,
+            format!("the checkpoint contradicts itself: {reason}"),
+        )
+    }
+
+    fn already_committed(&self, base: &LoadedTable, state: &State) -> Step<Outcome> {
+        let id = self.checkpoint.id;
+        let snapshot_id = match &state.last_commit {
+            Some(last) if last.id == id => Some(last.snapshot_id),
+            _ => guard::find_commit(&base.metadata, id),
+        };
+        Step::Done(Outcome::AlreadyCommitted { snapshot_id })
+    }
+
+    /// The state no longer tells of a commit of ours once another moved all its sources on; the
+    /// history may.
+    fn lost(&self, base: &LoadedTable, outcome: Outcome) -> Step<Outcome> {
+        let found = guard::find_commit(&base.metadata, self.checkpoint.id);
+        Step::Done(match found {
+            Some(snapshot_id) if self.attempts.guards.own_id => Outcome::AlreadyCommitted {
+                snapshot_id: Some(snapshot_id),
+            },
+            _ => outcome,
+        })
+    }
+
+    fn change(&self, base: &LoadedTable, ticket: &Ticket, next: State) -> SnapshotChange {
+        let mut summary = BTreeMap::from([
+            (
+                "frazil.counts".to_string(),
+                serde_json::to_string(&self.checkpoint.counts).expect("counts are plain"),
+            ),
+            ("frazil.ranges".to_string(), ranges(&self.checkpoint)),
+        ]);
+        summary.insert("frazil.epoch".to_string(), next.epoch.to_string());
+        state_change(
+            base.metadata.properties(),
+            ticket,
+            self.checkpoint.id,
+            next,
+            self.checkpoint.data_files.clone(),
+            summary,
+        )
+    }
+}
+
+/// The snapshot that moves a table's state on, with or without rows.
+pub(crate) fn state_change(
+    properties: &HashMap<String, String>,
+    ticket: &Ticket,
+    commit_id: uuid::Uuid,
+    mut next: State,
+    added: Vec<super::PendingFile>,
+    mut summary: BTreeMap<String, String>,
+) -> SnapshotChange {
+    next.last_commit = Some(LastCommit {
+        id: commit_id,
+        snapshot_id: ticket.snapshot_id,
+        sequence_number: ticket.sequence_number,
+    });
+    summary.insert(COMMIT_ID.to_string(), commit_id.to_string());
+    let set_properties = wire::encode(&next);
+    SnapshotChange {
+        operation: Operation::Append,
+        added,
+        summary,
+        remove_properties: wire::stale_keys(properties, &set_properties),
+        set_properties,
+    }
+}
+
+/// The ranges of a commit, for audit: `[[source, start, end], …]`, or beyond a hundred their number
+/// and the 128-bit XXH3 of that JSON.
+fn ranges(checkpoint: &Checkpoint) -> String {
+    let all: Vec<(u64, u64, u64)> = checkpoint
+        .advances
+        .iter()
+        .map(|advance| (advance.source, advance.start, advance.end))
+        .collect();
+    let json = serde_json::to_string(&all).expect("numbers are plain");
+    if all.len() <= SUMMARY_RANGES_MAX {
+        return json;
+    }
+    format!(
+        r#"{{"ranges":{},"xxh3":"{:032x}"}}"#,
+        all.len(),
+        xxh3_128(json.as_bytes())
+    )
+}
+
+pub(crate) fn gone(name: &TableName) -> TableError {
+    TableError::new(
+        name,
+        TableErrorKind::Gone,
+        "it is no longer in the catalog; restore it, or start `frazil write` again to make it anew and \
+         read everything again",
+    )
+}

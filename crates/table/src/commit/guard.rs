@@ -1,0 +1,255 @@
+//! What is looked at on every base before anything is built on it.
+//!
+//! A base whose state belongs to another table, or whose history lost our last commit, gives a
+//! named error and never a commit: positions that do not belong to the rows beside them would lose
+//! or double records without a trace.
+
+use iceberg::spec::{FormatVersion, SnapshotRef, TableMetadata};
+
+use super::PendingFile;
+use crate::{
+    catalog::LoadedTable,
+    error::{TableError, TableErrorKind},
+    state::{LastCommit, State, wire},
+};
+
+/// The summary key that marks snapshots of ours, with the id of their commit.
+pub const COMMIT_ID: &str = "frazil.commit-id";
+
+/// Switches for the guards, all on. Simulations turn one off to show that it is needed; nothing
+/// else reaches them.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guards {
+    /// Ranges start at the committed positions.
+    pub position: bool,
+    /// A checkpoint that was committed is found again.
+    pub own_id: bool,
+    /// Checkpoints begun before an operator's action are fenced.
+    pub epoch: bool,
+    /// Sources are added only under the version that they were identified under.
+    pub sources_version: bool,
+    /// The state, and the checkpoint, are this table's.
+    pub table_uuid: bool,
+    /// Our last commit is in the history.
+    pub history: bool,
+    /// A state that is missing beside snapshots of ours stops.
+    pub state_missing: bool,
+    /// Pending files fit the table's schemas and specs.
+    pub files: bool,
+    /// Only format version 2.
+    pub format_version: bool,
+    /// The catalog is asked to check uuid and `main`.
+    pub requirements: bool,
+    /// Nothing is deleted while the outcome is not known.
+    pub unknown_deletes_nothing: bool,
+    /// Dead letters are applied in steps of one, each once.
+    pub outbox_step: bool,
+    /// The dead-letter table is the one that the state names, and has not gone back.
+    pub dead_letter_history: bool,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            position: true,
+            own_id: true,
+            epoch: true,
+            sources_version: true,
+            table_uuid: true,
+            history: true,
+            state_missing: true,
+            files: true,
+            format_version: true,
+            requirements: true,
+            unknown_deletes_nothing: true,
+            outbox_step: true,
+            dead_letter_history: true,
+        }
+    }
+}
+
+/// Where a snapshot stands to `main`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lineage {
+    /// Among its ancestors, or at its head.
+    Holds,
+    /// Below all that the metadata still knows: snapshots were expired. It cannot be told.
+    BelowKnown,
+    /// Not among them.
+    Lacks,
+}
+
+/// Where that commit stands to `main`.
+pub fn lineage(metadata: &TableMetadata, commit: &LastCommit) -> Lineage {
+    let mut lowest: Option<&SnapshotRef> = None;
+    for snapshot in ancestors(metadata) {
+        if snapshot.snapshot_id() == commit.snapshot_id {
+            return Lineage::Holds;
+        }
+        if snapshot.sequence_number() <= commit.sequence_number {
+            return Lineage::Lacks;
+        }
+        lowest = Some(snapshot);
+    }
+    match lowest.and_then(|snapshot| snapshot.parent_snapshot_id()) {
+        Some(parent) if parent == commit.snapshot_id => Lineage::Holds,
+        Some(_) => Lineage::BelowKnown,
+        // No snapshot at all, or a history that begins after our commit.
+        None => Lineage::Lacks,
+    }
+}
+
+/// The snapshots of `main`, newest first, as far as the metadata knows them.
+pub fn ancestors(metadata: &TableMetadata) -> impl Iterator<Item = &SnapshotRef> {
+    let known = metadata.snapshots().len();
+    std::iter::successors(metadata.current_snapshot(), |snapshot| {
+        snapshot
+            .parent_snapshot_id()
+            .and_then(|parent| metadata.snapshot_by_id(parent))
+    })
+    // Metadata that is damaged could name a circle.
+    .take(known)
+}
+
+/// The snapshot of `main` that a commit of ours made, as far as the metadata knows.
+pub fn find_commit(metadata: &TableMetadata, id: uuid::Uuid) -> Option<i64> {
+    let id = id.to_string();
+    ancestors(metadata)
+        .find(|snapshot| snapshot.summary().additional_properties.get(COMMIT_ID) == Some(&id))
+        .map(|snapshot| snapshot.snapshot_id())
+}
+
+/// Looks at a base and gives its state; a table that never had one gets a new one.
+pub fn state_of(base: &LoadedTable, guards: &Guards) -> Result<State, TableError> {
+    check_format(base, guards)?;
+    let metadata = &base.metadata;
+    let decoded =
+        wire::decode(metadata.properties()).map_err(|e| TableError::state(&base.name, &e))?;
+    let Some(state) = decoded else {
+        if guards.state_missing && has_commits_of_ours(metadata) {
+            return Err(TableError::new(
+                &base.name,
+                TableErrorKind::StateMissing,
+                format!(
+                    "it has snapshots of frazil and no {} property: how far its sources were read is \
+                     lost; restore the {0}* properties from an older metadata file, or say with \
+                     `frazil offsets set` where to go on",
+                    wire::KEY
+                ),
+            ));
+        }
+        return Ok(State::new(metadata.uuid()));
+    };
+    check_uuid(base, &state, guards)?;
+    check_history(base, &state, guards)?;
+    Ok(state)
+}
+
+fn has_commits_of_ours(metadata: &TableMetadata) -> bool {
+    metadata.snapshots().any(|snapshot| {
+        snapshot
+            .summary()
+            .additional_properties
+            .contains_key(COMMIT_ID)
+    })
+}
+
+/// Only format version 2 is written: version 1 has no sequence numbers, and of version 3 the row
+/// lineage cannot be kept.
+pub(crate) fn check_format(base: &LoadedTable, guards: &Guards) -> Result<(), TableError> {
+    let advice = match base.metadata.format_version() {
+        FormatVersion::V2 => return Ok(()),
+        FormatVersion::V1 => {
+            "it has format version 1; upgrade it to version 2 (in Spark: ALTER TABLE … SET \
+             TBLPROPERTIES ('format-version' = '2'))"
+        }
+        FormatVersion::V3 => {
+            "it has format version 3, which frazil does not write yet; write to a table of version 2"
+        }
+    };
+    if !guards.format_version {
+        return Ok(());
+    }
+    Err(TableError::new(
+        &base.name,
+        TableErrorKind::FormatVersion,
+        advice,
+    ))
+}
+
+fn check_uuid(base: &LoadedTable, state: &State, guards: &Guards) -> Result<(), TableError> {
+    let uuid = base.metadata.uuid();
+    if !guards.table_uuid || state.table_uuid == uuid {
+        return Ok(());
+    }
+    Err(TableError::new(
+        &base.name,
+        TableErrorKind::Recreated,
+        format!(
+            "its state was copied from another table (it says {}, the table is {uuid}), as CREATE TABLE \
+             LIKE does; remove the {}* properties to begin anew, or say with `frazil offsets set` where \
+             to go on",
+            state.table_uuid,
+            wire::KEY
+        ),
+    ))
+}
+
+fn check_history(base: &LoadedTable, state: &State, guards: &Guards) -> Result<(), TableError> {
+    let Some(last) = state.last_commit.as_ref().filter(|_| guards.history) else {
+        return Ok(());
+    };
+    match lineage(&base.metadata, last) {
+        Lineage::Holds => Ok(()),
+        Lineage::BelowKnown => {
+            tracing::debug!(
+                table = %base.name,
+                "snapshots were expired down to after our last commit; whether it is in the history cannot be told"
+            );
+            Ok(())
+        }
+        Lineage::Lacks => Err(TableError::new(
+            &base.name,
+            TableErrorKind::HistoryRewritten,
+            format!(
+                "its history was rewritten: our last commit, snapshot {}, is not among the ancestors of the \
+                 current snapshot (a rollback, or CREATE OR REPLACE); go back to a snapshot that has it, or \
+                 say with `frazil offsets set` where to go on",
+                last.snapshot_id
+            ),
+        )),
+    }
+}
+
+/// Why pending files no longer fit the table, if so: they must then be encoded again.
+pub(crate) fn misfit(metadata: &TableMetadata, files: &[PendingFile]) -> Option<String> {
+    let current = metadata.current_schema();
+    for file in files {
+        if metadata
+            .partition_spec_by_id(file.partition_spec_id)
+            .is_none()
+        {
+            return Some(format!(
+                "partition spec {} was removed",
+                file.partition_spec_id
+            ));
+        }
+        let Some(schema) = metadata.schema_by_id(file.schema_id) else {
+            return Some(format!("schema {} was removed", file.schema_id));
+        };
+        if file.schema_id == metadata.current_schema_id() {
+            continue;
+        }
+        let values = file.data_file.value_counts();
+        let nulls = file.data_file.null_value_counts();
+        let dropped = values.iter().find(|(field, values)| {
+            nulls.get(field) != Some(values) && current.field_by_id(**field).is_none()
+        });
+        if let Some((field, _)) = dropped {
+            let name = schema.name_by_field_id(*field).unwrap_or("?");
+            return Some(format!("column {name} was dropped"));
+        }
+    }
+    None
+}

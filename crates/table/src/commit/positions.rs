@@ -1,0 +1,227 @@
+//! What an operator may do to positions: `frazil offsets set`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use frazil_dataset::TableName;
+use uuid::Uuid;
+
+use super::{
+    Committer, Guards,
+    attempts::{Attempts, Plan, Step, Tickets},
+    committer::{gone, state_change},
+    guard,
+};
+use crate::{
+    catalog::LoadedTable,
+    dead_letters,
+    error::{TableError, TableErrorKind},
+    state::{OperatorAction, SourceIdentity, State},
+};
+
+/// What an operator asks for, and on whose word.
+#[derive(Debug, Clone)]
+pub struct PositionChanges {
+    /// The changes. None, with `accept_history`: only that is accepted.
+    pub changes: Vec<PositionChange>,
+    /// Who asks.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// Accept the table as it is now where a guard would stop: a history without our last commit,
+    /// another table's state, a state that is lost or damaged (which then begins empty: all
+    /// sources are read again).
+    pub accept_history: bool,
+}
+
+/// One change of a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PositionChange {
+    /// Go on from that position.
+    Set {
+        /// The source's id in the state.
+        source: u64,
+        /// The next position to read.
+        position: u64,
+        /// What the source is as of that position; `None`: as it was.
+        identity: Option<SourceIdentity>,
+    },
+    /// Forget the source: met again, it is a new one.
+    Forget {
+        /// The source's id in the state.
+        source: u64,
+    },
+}
+
+impl Committer {
+    /// Changes positions, by an empty append that raises the epoch, so that every checkpoint begun
+    /// before is fenced. Gives the snapshot.
+    ///
+    /// # Errors
+    /// A source that the state does not have; a guard that stops, unless it is accepted.
+    pub async fn set_positions(
+        &self,
+        name: &TableName,
+        changes: &PositionChanges,
+    ) -> Result<i64, TableError> {
+        let plan = SetPlan {
+            attempts: self.attempts.clone(),
+            name: name.clone(),
+            changes: changes.clone(),
+            id: self.attempts.tickets.ids.uuid(),
+        };
+        self.attempts.run(name, plan).await
+    }
+}
+
+struct SetPlan {
+    attempts: Attempts,
+    name: TableName,
+    changes: PositionChanges,
+    id: Uuid,
+}
+
+#[async_trait]
+impl Plan for SetPlan {
+    type Done = i64;
+
+    async fn decide(
+        &mut self,
+        base: Option<&LoadedTable>,
+        tickets: &Tickets,
+    ) -> Result<Step<i64>, TableError> {
+        let base = base.ok_or_else(|| gone(&self.name))?;
+        if let Some(snapshot_id) = guard::find_commit(&base.metadata, self.id) {
+            return Ok(Step::Done(snapshot_id));
+        }
+        let ticket = tickets.for_base(base);
+        let state = self.state(base, ticket.timestamp_ms).await?;
+        let settled = dead_letters::settle(&self.attempts, base, state, false).await?;
+        let Some(mut next) = settled else {
+            return Ok(Step::Again);
+        };
+        for change in &self.changes.changes {
+            self.apply(&mut next, change)?;
+        }
+        next.last_action = Some(OperatorAction {
+            id: self.id,
+            at_ms: ticket.timestamp_ms,
+            who: self.changes.who.clone(),
+            why: self.changes.why.clone(),
+        });
+        let summary = BTreeMap::from([
+            ("frazil.action".to_string(), "set-positions".to_string()),
+            ("frazil.action.who".to_string(), self.changes.who.clone()),
+            ("frazil.action.why".to_string(), self.changes.why.clone()),
+            ("frazil.action.sources".to_string(), self.sources()),
+            ("frazil.epoch".to_string(), next.epoch.to_string()),
+        ]);
+        let change = state_change(
+            base.metadata.properties(),
+            &ticket,
+            self.id,
+            next,
+            Vec::new(),
+            summary,
+        );
+        Ok(Step::Commit(ticket, Box::new(change)))
+    }
+
+    fn committed(&mut self, snapshot_id: i64) -> i64 {
+        snapshot_id
+    }
+}
+
+impl SetPlan {
+    /// The base's state under the next epoch, or what is accepted for it.
+    async fn state(&self, base: &LoadedTable, now_ms: i64) -> Result<State, TableError> {
+        let guards = self.attempts.guards;
+        let error = match guard::state_of(base, &guards) {
+            Ok(mut state) => {
+                state.epoch += 1;
+                return Ok(state);
+            }
+            Err(error) => error,
+        };
+        let accepted = matches!(
+            error.kind,
+            TableErrorKind::HistoryRewritten
+                | TableErrorKind::Recreated
+                | TableErrorKind::StateMissing
+                | TableErrorKind::StateDamaged
+        );
+        if !accepted || !self.changes.accept_history {
+            return Err(error);
+        }
+        tracing::warn!(table = %self.name, %error, "accepted by an operator");
+        let lenient = Guards {
+            table_uuid: false,
+            history: false,
+            state_missing: false,
+            ..guards
+        };
+        let uuid = base.metadata.uuid();
+        let known = guard::state_of(base, &lenient).ok();
+        let mut state = match known {
+            Some(state) if error.kind == TableErrorKind::HistoryRewritten => state,
+            // What it says of dead letters is another table's, or nothing.
+            known => State {
+                table_uuid: uuid,
+                dead_letters: dead_letters::adopt(&self.attempts, base).await?,
+                ..known.unwrap_or_else(|| State::new(uuid))
+            },
+        };
+        // Which epochs there were is as uncertain as all else: the time is past them all.
+        state.epoch = state.epoch.max(now_ms.unsigned_abs()) + 1;
+        Ok(state)
+    }
+
+    fn apply(&self, state: &mut State, change: &PositionChange) -> Result<(), TableError> {
+        match change {
+            PositionChange::Set {
+                source,
+                position,
+                identity,
+            } => {
+                let Some(committed) = state.sources.get_mut(source) else {
+                    return Err(self.no_source(*source));
+                };
+                committed.position = *position;
+                committed.commit = self.id;
+                if let Some(identity) = identity {
+                    committed.identity = identity.clone();
+                }
+            }
+            PositionChange::Forget { source } => {
+                if state.sources.remove(source).is_none() {
+                    return Err(self.no_source(*source));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn no_source(&self, source: u64) -> TableError {
+        TableError::new(
+            &self.name,
+            TableErrorKind::Usage,
+            format!("it has no source {source}; `frazil offsets show` lists them"),
+        )
+    }
+
+    fn sources(&self) -> String {
+        let changed: Vec<(u64, Option<u64>)> = self
+            .changes
+            .changes
+            .iter()
+            .take(100)
+            .map(|change| match change {
+                PositionChange::Set {
+                    source, position, ..
+                } => (*source, Some(*position)),
+                PositionChange::Forget { source } => (*source, None),
+            })
+            .collect();
+        serde_json::to_string(&changed).expect("numbers are plain")
+    }
+}

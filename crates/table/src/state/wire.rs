@@ -1,0 +1,275 @@
+//! How the state is written: version 1.
+//!
+//! The property `frazil.state` is a header, `{"version":1,"chunks":2,"bytes":5120,"checksum":"…"}`.
+//! `frazil.state.0`, `frazil.state.1`, … are, one after the other, `bytes` bytes of JSON whose
+//! 128-bit XXH3 is `checksum`. Each value stays under 4,000 characters, which is what the Hive
+//! Metastore's tables hold; the JSON is ASCII, since these tables are not always in UTF-8.
+//!
+//! The JSON is rewritten at every commit, so it is terse: ids of commits, which sources share,
+//! stand once, and a source is an array `[id, position, index of its commit, identity]`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
+};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    DeadLetterState, FileIdentity, LastCommit, OperatorAction, SourceIdentity, SourceState, State,
+    StateError,
+};
+
+/// The version that is written, and the newest that is read.
+pub const VERSION: u64 = 1;
+
+/// The property that holds the header; those of the chunks add `.0`, `.1`, ….
+pub const KEY: &str = "frazil.state";
+
+/// The length of a chunk. The Hive Metastore cuts at 4,000 characters, some set-ups a little below.
+const CHUNK_BYTES_MAX: usize = 3_900;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    version: u64,
+    chunks: usize,
+    bytes: usize,
+    checksum: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    table: Uuid,
+    epoch: u64,
+    sources_version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<(Uuid, i64, i64)>,
+    commits: Vec<Uuid>,
+    sources: Vec<(u64, u64, usize, WireIdentity)>,
+    dead: WireDeadLetters,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<OperatorAction>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireIdentity {
+    /// Path, bytes under the head's hash, head's hash, tail's hash, at its end.
+    File(String, u64, String, String, bool),
+    StandardInput,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireDeadLetters {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<Uuid>,
+    next: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outbox: Vec<(u64, String)>,
+}
+
+/// The properties that hold the state.
+pub fn encode(state: &State) -> BTreeMap<String, String> {
+    let json = serde_json::to_string(&to_wire(state)).expect("a state's keys and values are plain");
+    let json = ascii(&json);
+    let chunks: Vec<&[u8]> = json.as_bytes().chunks(CHUNK_BYTES_MAX).collect();
+    let header = Header {
+        version: VERSION,
+        chunks: chunks.len(),
+        bytes: json.len(),
+        checksum: checksum(json.as_bytes()),
+    };
+    let mut properties = BTreeMap::new();
+    for (index, chunk) in chunks.into_iter().enumerate() {
+        let text = String::from_utf8(chunk.to_vec()).expect("ASCII can be cut anywhere");
+        properties.insert(format!("{KEY}.{index}"), text);
+    }
+    let header = serde_json::to_string(&header).expect("a header is plain");
+    properties.insert(KEY.to_string(), header);
+    properties
+}
+
+/// The state that a table's properties hold; `None` where they hold none.
+pub fn decode<S: BuildHasher>(
+    properties: &HashMap<String, String, S>,
+) -> Result<Option<State>, StateError> {
+    let Some(header) = properties.get(KEY) else {
+        if properties.keys().any(|key| is_chunk(key)) {
+            return Err(damaged("the header is missing"));
+        }
+        return Ok(None);
+    };
+    let header: serde_json::Value =
+        serde_json::from_str(header).map_err(|e| damaged(&format!("header: {e}")))?;
+    match header.get("version").and_then(serde_json::Value::as_u64) {
+        Some(VERSION) => {}
+        Some(version) if version > VERSION => return Err(StateError::Newer { version }),
+        _ => return Err(damaged("the header has no version")),
+    }
+    let header: Header =
+        serde_json::from_value(header).map_err(|e| damaged(&format!("header: {e}")))?;
+    let mut json = String::new();
+    for index in 0..header.chunks {
+        let chunk = properties
+            .get(&format!("{KEY}.{index}"))
+            .ok_or_else(|| damaged(&format!("chunk {index} is missing")))?;
+        json.push_str(chunk);
+    }
+    if json.len() != header.bytes || checksum(json.as_bytes()) != header.checksum {
+        return Err(damaged("its checksum does not match"));
+    }
+    let wire: Wire = serde_json::from_str(&json).map_err(|e| damaged(&e.to_string()))?;
+    from_wire(wire).map(Some)
+}
+
+/// The properties of an older, longer state that `encoded` does not overwrite.
+pub fn stale_keys<S: BuildHasher>(
+    properties: &HashMap<String, String, S>,
+    encoded: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let mut stale: Vec<String> = properties
+        .keys()
+        .filter(|key| is_chunk(key) && !encoded.contains_key(*key))
+        .cloned()
+        .collect();
+    stale.sort();
+    stale
+}
+
+fn damaged(reason: &str) -> StateError {
+    StateError::Damaged {
+        reason: reason.to_string(),
+    }
+}
+
+fn is_chunk(key: &str) -> bool {
+    key.strip_prefix(KEY)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|index| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes))
+}
+
+/// JSON with all but ASCII escaped. (Outside of its strings, JSON has nothing else.)
+fn ascii(json: &str) -> String {
+    use std::fmt::Write;
+    if json.is_ascii() {
+        return json.to_string();
+    }
+    let mut text = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(text, "\\u{unit:04x}").expect("a string takes all");
+            }
+        }
+    }
+    text
+}
+
+fn to_wire(state: &State) -> Wire {
+    let mut commits: Vec<Uuid> = state.sources.values().map(|source| source.commit).collect();
+    commits.sort();
+    commits.dedup();
+    let sources = state
+        .sources
+        .iter()
+        .map(|(id, source)| {
+            let commit = commits
+                .binary_search(&source.commit)
+                .expect("it was collected above");
+            let identity = match &source.identity {
+                SourceIdentity::File(file) => WireIdentity::File(
+                    file.path.clone(),
+                    file.head_length,
+                    file.head_hash.clone(),
+                    file.tail_hash.clone(),
+                    file.at_end,
+                ),
+                SourceIdentity::StandardInput => WireIdentity::StandardInput,
+            };
+            (*id, source.position, commit, identity)
+        })
+        .collect();
+    let dead = &state.dead_letters;
+    Wire {
+        table: state.table_uuid,
+        epoch: state.epoch,
+        sources_version: state.sources_version,
+        last: state
+            .last_commit
+            .as_ref()
+            .map(|last| (last.id, last.snapshot_id, last.sequence_number)),
+        commits,
+        sources,
+        dead: WireDeadLetters {
+            table: dead.table_uuid,
+            next: dead.next,
+            outbox: dead
+                .outbox
+                .iter()
+                .map(|(k, path)| (*k, path.clone()))
+                .collect(),
+        },
+        action: state.last_action.clone(),
+    }
+}
+
+fn from_wire(wire: Wire) -> Result<State, StateError> {
+    let mut sources = BTreeMap::new();
+    for (id, position, commit, identity) in wire.sources {
+        let commit = *wire
+            .commits
+            .get(commit)
+            .ok_or_else(|| damaged(&format!("source {id} names a commit that is not there")))?;
+        let identity = match identity {
+            WireIdentity::File(path, head_length, head_hash, tail_hash, at_end) => {
+                SourceIdentity::File(FileIdentity {
+                    path,
+                    head_length,
+                    head_hash,
+                    tail_hash,
+                    at_end,
+                })
+            }
+            WireIdentity::StandardInput => SourceIdentity::StandardInput,
+        };
+        let source = SourceState {
+            identity,
+            position,
+            commit,
+        };
+        if sources.insert(id, source).is_some() {
+            return Err(damaged(&format!("source {id} stands twice")));
+        }
+    }
+    Ok(State {
+        table_uuid: wire.table,
+        epoch: wire.epoch,
+        last_commit: wire
+            .last
+            .map(|(id, snapshot_id, sequence_number)| LastCommit {
+                id,
+                snapshot_id,
+                sequence_number,
+            }),
+        sources_version: wire.sources_version,
+        sources,
+        dead_letters: DeadLetterState {
+            table_uuid: wire.dead.table,
+            next: wire.dead.next,
+            outbox: wire.dead.outbox.into_iter().collect(),
+        },
+        last_action: wire.action,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn properties(state: &State) -> HashMap<String, String> {
+    encode(state).into_iter().collect()
+}
+
+fn file(path: &str, position: u64) -> SourceIdentity {
+    SourceIdentity::File(FileIdentity {
+        path: path.to_string(),
+        head_length: position.min(4_096),
+        head_hash: format!("{:032x}", xxhash_rust::xxh3::xxh3_128(path.as_bytes())),
+        tail_hash: format!(
+            "{:032x}",
+            xxhash_rust::xxh3::xxh3_128(&position.to_le_bytes())
+        ),
+        at_end: true,
+    })
+}
+
+fn with_sources(count: u64) -> State {
+    let mut state = State::new(Uuid::from_u128(7));
+    for id in 1..=count {
+        state.sources.insert(
+            id,
+            SourceState {
+                identity: file(
+                    &format!("/var/log/application/host-{id}/access.log"),
+                    id * 100_000,
+                ),
+                position: id * 100_000,
+                commit: Uuid::from_u128(u128::from(id / 10) << 64 | 9),
+            },
+        );
+    }
+    state.sources_version = count;
+    state
+}
+
+#[test]
+fn a_thousand_sources_stay_small() {
+    let encoded = encode(&with_sources(1_000));
+    let bytes: usize = encoded.values().map(String::len).sum();
+    println!(
+        "state of 1,000 sources: {bytes} bytes in {} properties",
+        encoded.len()
+    );
+    assert!(bytes < 170_000, "{bytes}");
+    assert!(encoded.values().all(|value| value.len() < 4_000));
+}
+
+#[test]
+fn no_state_is_none_and_half_a_state_is_damage() {
+    assert_eq!(decode(&HashMap::new()), Ok(None));
+    let foreign = HashMap::from([("frazil.statement".to_string(), "x".to_string())]);
+    assert_eq!(decode(&foreign), Ok(None));
+    let whole = properties(&with_sources(100));
+    for key in whole.keys() {
+        let mut part = whole.clone();
+        part.remove(key);
+        assert!(
+            matches!(decode(&part), Err(StateError::Damaged { .. })),
+            "without {key}"
+        );
+        let mut changed = whole.clone();
+        changed.insert(key.clone(), changed[key].replace('1', "2"));
+        assert!(
+            matches!(
+                decode(&changed),
+                Err(StateError::Damaged { .. } | StateError::Newer { .. })
+            ),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let header = HashMap::from([(KEY.to_string(), r#"{"version":2,"new":true}"#.to_string())]);
+    let error = decode(&header).unwrap_err();
+    assert_eq!(error, StateError::Newer { version: 2 });
+    assert!(error.to_string().contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_shorter_state_names_the_chunks_that_it_leaves_behind() {
+    let long = properties(&with_sources(200));
+    let short = encode(&with_sources(1));
+    let stale = stale_keys(&long, &short);
+    assert_eq!(stale.len(), long.len() - short.len());
+    let mut merged = long;
+    merged.extend(short);
+    for key in &stale {
+        merged.remove(key);
+    }
+    assert_eq!(decode(&merged).unwrap().unwrap(), with_sources(1));
+}
+
+#[test]
+fn the_form_of_version_1_stays() {
+    let mut state = with_sources(1);
+    state
+        .dead_letters
+        .outbox
+        .insert(1, "file:///w/é.avro".to_string());
+    state.sources.insert(
+        2,
+        SourceState {
+            identity: SourceIdentity::StandardInput,
+            position: 5,
+            commit: Uuid::from_u128(9),
+        },
+    );
+    let encoded = encode(&state);
+    assert_eq!(
+        encoded["frazil.state.0"],
+        concat!(
+            r#"{"table":"00000000-0000-0000-0000-000000000007","epoch":0,"sources_version":1,"#,
+            r#""commits":["00000000-0000-0000-0000-000000000009"],"sources":["#,
+            r#"[1,100000,0,{"file":["/var/log/application/host-1/access.log",4096,"#,
+            r#""HEAD","TAIL",true]}],[2,5,0,"standard_input"]],"#,
+            r#""dead":{"next":1,"outbox":[[1,"file:///w/\u00e9.avro"]]}}"#
+        )
+        .replace("HEAD", &head_of(&state))
+        .replace("TAIL", &tail_of(&state))
+    );
+}
+
+fn head_of(state: &State) -> String {
+    match &state.sources[&1].identity {
+        SourceIdentity::File(file) => file.head_hash.clone(),
+        SourceIdentity::StandardInput => unreachable!(),
+    }
+}
+
+fn tail_of(state: &State) -> String {
+    match &state.sources[&1].identity {
+        SourceIdentity::File(file) => file.tail_hash.clone(),
+        SourceIdentity::StandardInput => unreachable!(),
+    }
+}
+
+fn any_uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn any_identity() -> impl Strategy<Value = SourceIdentity> {
+    prop_oneof![
+        Just(SourceIdentity::StandardInput),
+        (
+            any::<String>(),
+            any::<u64>(),
+            any::<String>(),
+            "[0-9a-f]{32}",
+            any::<bool>()
+        )
+            .prop_map(|(path, head_length, head_hash, tail_hash, at_end)| {
+                SourceIdentity::File(FileIdentity {
+                    path,
+                    head_length,
+                    head_hash,
+                    tail_hash,
+                    at_end,
+                })
+            }),
+    ]
+}
+
+fn any_source() -> impl Strategy<Value = SourceState> {
+    (any_identity(), any::<u64>(), any_uuid()).prop_map(|(identity, position, commit)| {
+        SourceState {
+            identity,
+            position,
+            commit,
+        }
+    })
+}
+
+prop_compose! {
+    fn any_state()(
+        table_uuid in any_uuid(),
+        epoch in any::<u64>(),
+        last in proptest::option::of((any_uuid(), any::<i64>(), any::<i64>())),
+        sources_version in any::<u64>(),
+        sources in proptest::collection::btree_map(any::<u64>(), any_source(), 0..40),
+        dead in (proptest::option::of(any_uuid()), any::<u64>(), proptest::collection::btree_map(any::<u64>(), any::<String>(), 0..5)),
+        action in proptest::option::of((any_uuid(), any::<i64>(), any::<String>(), any::<String>())),
+    ) -> State {
+        State {
+            table_uuid,
+            epoch,
+            last_commit: last.map(|(id, snapshot_id, sequence_number)| LastCommit { id, snapshot_id, sequence_number }),
+            sources_version,
+            sources,
+            dead_letters: DeadLetterState { table_uuid: dead.0, next: dead.1, outbox: dead.2 },
+            last_action: action.map(|(id, at_ms, who, why)| OperatorAction { id, at_ms, who, why }),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(state in any_state()) {
+        let encoded = encode(&state);
+        prop_assert!(encoded.values().all(|value| value.len() < 4_000 && value.is_ascii()));
+        prop_assert_eq!(decode(&encoded.into_iter().collect::<HashMap<_, _>>()).unwrap().unwrap(), state);
+    }
+}

@@ -1,0 +1,11 @@
+//! What every catalog must do, and what the commit protocol does over a real one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod catalogs;
+mod commits;
+mod dead_letters;
+mod faults;
+mod guards;
+mod manifests;
+mod support;
