@@ -1,3 +1,11 @@
-//! The `frazil` binary.
+//! The `frazil` binary: arguments → settings → wire → run → exit code.
 
-fn main() {}
+mod cli;
+
+/// Decoding and encoding allocate buffers of a few sizes over and over, from several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,411 @@
+//! `frazil offsets`: how far a table has come in each of its sources, and the operator's hand on it.
+
+use std::{
+    cmp::Ordering,
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use frazil::source::{LocalFileSystem, identity_at};
+use frazil_service::clock::{RandomIds, SystemClock};
+use frazil_table::{
+    commit::{Committer, PositionChange, PositionChanges},
+    error::TableErrorKind,
+    state::{SourceIdentity, SourceState, State},
+};
+use serde_json::json;
+
+use super::{
+    Context,
+    exit::{Exit, Failure},
+    output::{Align, Grid, Output, counted, grouped, timestamp},
+    read,
+};
+
+/// Show or set how far a table has come in its sources
+///
+/// The positions are in the table itself, committed together with the rows. `set` is an operator's
+/// decision: it changes what is read next, and writers that are at work give up what they hold.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct OffsetsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+const EXAMPLES: &str = "Examples:
+  frazil offsets show web
+  frazil offsets set web --source 3 --position 0 --reason 'rows were deleted by hand'
+  frazil offsets set web --restart --yes        reads everything again: rows will be there twice
+  frazil offsets set web --accept-history       after another hand rolled the table back";
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// The position of every source, and the dead letters on their way
+    Show(ShowArgs),
+    /// Set the position of a source, or forget sources; asks first
+    Set(SetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// A dataset file, or the name of one in schemas/
+    dataset: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("what").required(true).multiple(true).args(["source", "restart", "accept_history"]),
+    group = clap::ArgGroup::new("to").args(["position", "forget"]),
+)]
+struct SetArgs {
+    /// A dataset file, or the name of one in schemas/
+    dataset: String,
+    /// The source's id, as `offsets show` tells it; with --position or --forget
+    #[arg(long, value_name = "ID", conflicts_with = "restart", requires = "to")]
+    source: Option<u64>,
+    /// The next position to read of that source: a byte of the decompressed file
+    #[arg(long, value_name = "N", requires = "source")]
+    position: Option<u64>,
+    /// Forget that source: met again, it is read from its beginning
+    #[arg(long, requires = "source")]
+    forget: bool,
+    /// Forget every source: all that is met is read from its beginning
+    #[arg(long)]
+    restart: bool,
+    /// Go on with the table as it is: re-created, rolled back, or without its positions
+    #[arg(long)]
+    accept_history: bool,
+    /// Why, for those who come after
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    reason: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: &OffsetsArgs,
+    context: &Context,
+    out: &mut Output,
+) -> anyhow::Result<Exit> {
+    match &args.action {
+        Action::Show(args) => show(args, context, out).await,
+        Action::Set(args) => set(args, context, out).await,
+    }
+}
+
+async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    let dataset = context.dataset(&args.dataset)?;
+    let catalog = context.catalog(dataset.catalog.as_deref()).await?;
+    let table = context
+        .table(catalog.as_ref(), &dataset.name, &dataset.table)
+        .await?;
+    let state = read::state(&table)?;
+    let name = dataset.table.dead_letters();
+    let dead_letters = catalog
+        .load(&name)
+        .await
+        .with_context(|| format!("load table {name}"))?;
+    let pending = read::outbox_pending(state.as_ref(), dead_letters.as_ref());
+    if context.json {
+        let sources: Vec<_> = state
+            .iter()
+            .flat_map(|state| &state.sources)
+            .map(|(id, source)| source_json(*id, source))
+            .collect();
+        out.json(&json!({
+            "dataset": dataset.name,
+            "table": dataset.table.to_string(),
+            "epoch": state.as_ref().map(|state| state.epoch),
+            "sources_version": state.as_ref().map(|state| state.sources_version),
+            "last_commit": state.as_ref().and_then(|state| state.last_commit.as_ref()).map(|commit| json!({
+                "id": commit.id.to_string(), "snapshot_id": commit.snapshot_id.to_string(), "sequence_number": commit.sequence_number,
+            })),
+            "sources": sources,
+            "outbox_pending": pending,
+            "last_action": state.as_ref().and_then(|state| state.last_action.as_ref()).map(|action| json!({
+                "at": timestamp(action.at_ms), "who": action.who, "why": action.why,
+            })),
+        }))?;
+        return Ok(Exit::Done);
+    }
+    match &state {
+        Some(state) => print(&dataset.table.to_string(), state, pending, out)?,
+        None => out.line(format!("{} holds no position of frazil's", dataset.table))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn source_json(id: u64, source: &SourceState) -> serde_json::Value {
+    let (kind, path, at_end) = match &source.identity {
+        SourceIdentity::File(file) => ("file", file.path.as_str(), Some(file.at_end)),
+        SourceIdentity::StandardInput => ("standard_input", "-", None),
+    };
+    json!({
+        "id": id, "kind": kind, "path": path, "partition": 0, "position": source.position,
+        "at_end": at_end, "commit": source.commit.to_string(),
+    })
+}
+
+fn print(table: &str, state: &State, pending: u64, out: &mut Output) -> anyhow::Result<()> {
+    out.line(format!(
+        "{table}: epoch {}, {}",
+        state.epoch,
+        counted(state.sources.len() as u64, "source")
+    ))?;
+    let mut grid = Grid::new(&[
+        ("id", Align::Right),
+        ("position", Align::Right),
+        ("", Align::Left),
+        ("commit", Align::Left),
+        ("source", Align::Left),
+    ]);
+    for (id, source) in &state.sources {
+        let (path, end) = match &source.identity {
+            SourceIdentity::File(file) => {
+                (file.path.as_str(), if file.at_end { "at end" } else { "" })
+            }
+            SourceIdentity::StandardInput => {
+                ("standard input (of one run)", "cannot be read again")
+            }
+        };
+        grid.row([
+            id.to_string(),
+            grouped(source.position),
+            end.to_owned(),
+            source.commit.to_string(),
+            path.to_owned(),
+        ]);
+    }
+    if !state.sources.is_empty() {
+        grid.print(out)?;
+    }
+    if pending > 0 {
+        out.line(format!(
+            "{} of dead letters on the way into {table}__dead_letters",
+            counted(pending, "file list")
+        ))?;
+    }
+    if let Some(action) = &state.last_action {
+        let why = if action.why.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", action.why)
+        };
+        out.line(format!(
+            "last set by {} at {}{why}",
+            action.who,
+            timestamp(action.at_ms)
+        ))?;
+    }
+    Ok(())
+}
+
+async fn set(args: &SetArgs, context: &Context, out: &mut Output) -> anyhow::Result<Exit> {
+    let dataset = context.dataset(&args.dataset)?;
+    let catalog = context.catalog(dataset.catalog.as_deref()).await?;
+    let table = context
+        .table(catalog.as_ref(), &dataset.name, &dataset.table)
+        .await?;
+    let state = match read::state(&table) {
+        Ok(state) => state.unwrap_or_else(|| State::new(table.metadata.uuid())),
+        // What is damaged can only be accepted as lost.
+        Err(error) if args.accept_history && error.kind == TableErrorKind::StateDamaged => {
+            State::new(table.metadata.uuid())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let changes = changes(args, &state)?;
+    for change in &changes {
+        eprintln!("{}", told(change, &state));
+    }
+    if args.accept_history {
+        eprintln!("the table is taken as it is now, whatever its history says");
+    }
+    if !args.yes {
+        confirm(&format!(
+            "Set {} of {}?",
+            counted(changes.len() as u64, "position"),
+            dataset.table
+        ))?;
+    }
+    let asked = PositionChanges {
+        changes,
+        who: operator(),
+        why: args.reason.clone(),
+        accept_history: args.accept_history,
+    };
+    let committer = Committer::new(catalog, Arc::new(SystemClock), Arc::new(RandomIds));
+    let snapshot_id = committer
+        .set_positions(&dataset.table, &asked)
+        .await
+        .context("set positions")?;
+    if context.json {
+        let changed = asked.changes.iter().map(|change| match change {
+            PositionChange::Set {
+                source, position, ..
+            } => json!({ "id": source, "position": position }),
+            PositionChange::Forget { source } => json!({ "id": source, "position": null }),
+        });
+        let changes: Vec<_> = changed.collect();
+        out.json(&json!({
+            "dataset": dataset.name,
+            "table": dataset.table.to_string(),
+            "changes": changes,
+            "snapshot_id": snapshot_id.to_string(),
+        }))?;
+    } else {
+        out.line(format!(
+            "Done; `frazil offsets show {}` shows the positions.",
+            args.dataset
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>> {
+    if args.restart {
+        return Ok(state
+            .sources
+            .keys()
+            .map(|source| PositionChange::Forget { source: *source })
+            .collect());
+    }
+    let Some(id) = args.source else {
+        return Ok(Vec::new());
+    };
+    let Some(source) = state.sources.get(&id) else {
+        let known: Vec<_> = state.sources.keys().map(ToString::to_string).collect();
+        let known = if known.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!(
+                "it has {}; `frazil offsets show` tells more",
+                known.join(", ")
+            )
+        };
+        return Err(
+            Failure::usage(format!("find source {id} in the table's state"))
+                .next(known)
+                .into(),
+        );
+    };
+    let Some(position) = args.position else {
+        return Ok(vec![PositionChange::Forget { source: id }]);
+    };
+    let SourceIdentity::File(file) = &source.identity else {
+        return Err(Failure::usage(format!("set the position of source {id}: it was one run's standard input"))
+            .next("standard input cannot be read again; name a source that is a file, or `--forget` this one")
+            .into());
+    };
+    // A file is known by its content up to the position, so a new position needs the content.
+    let path = Path::new(&file.path);
+    let identity = identity_at(&LocalFileSystem, path, position).with_context(|| {
+        format!(
+            "look at source {id}, which must be there to set its position (`--forget` does without)"
+        )
+    })?;
+    let Some(identity) = identity else {
+        return Err(
+            Failure::usage(format!("set source {id} to byte {}", grouped(position)))
+                .because(format!("{} ends before it", file.path))
+                .into(),
+        );
+    };
+    Ok(vec![PositionChange::Set {
+        source: id,
+        position,
+        identity: Some(SourceIdentity::File(identity)),
+    }])
+}
+
+/// What a change does, for who must confirm it.
+fn told(change: &PositionChange, state: &State) -> String {
+    let name = |id: &u64| match state.sources.get(id).map(|source| &source.identity) {
+        Some(SourceIdentity::File(file)) => file.path.clone(),
+        _ => "standard input".to_owned(),
+    };
+    match change {
+        PositionChange::Forget { source } => format!(
+            "source {source} ({}): forgotten; met again, it is read from its beginning and its rows will be there twice",
+            name(source)
+        ),
+        PositionChange::Set {
+            source, position, ..
+        } => {
+            let from = state
+                .sources
+                .get(source)
+                .map_or(0, |source| source.position);
+            let effect = match position.cmp(&from) {
+                Ordering::Less => "records in between will be in the table twice",
+                Ordering::Equal => "no change",
+                Ordering::Greater => "records in between will be missing from the table",
+            };
+            format!(
+                "source {source} ({}): {} -> {}: {effect}",
+                name(source),
+                grouped(from),
+                grouped(*position)
+            )
+        }
+    }
+}
+
+/// Asks on the terminal; without one nobody can answer.
+fn confirm(question: &str) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(
+            Failure::usage("ask for confirmation: standard input is no terminal")
+                .next("add `--yes` if you mean it")
+                .into(),
+        );
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::usage("set positions: not confirmed")
+            .next("nothing was changed")
+            .into())
+    }
+}
+
+/// Who does this: the user that the process runs as, and the machine.
+fn operator() -> String {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let host = text("/proc/sys/kernel/hostname");
+    let user = user_id().map(|id| {
+        let id = id.to_string();
+        let users = text("/etc/passwd");
+        let found = users
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields.get(2) == Some(&id.as_str()));
+        found.map_or_else(|| format!("uid {id}"), |fields| fields[0].to_owned())
+    });
+    match (user.unwrap_or_else(|| "unknown".to_owned()), host.trim()) {
+        (user, "") => user,
+        (user, host) => format!("{user}@{host}"),
+    }
+}
+
+#[cfg(unix)]
+fn user_id() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self")
+        .ok()
+        .map(|metadata| metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn user_id() -> Option<u32> {
+    None
+}

@@ -1,0 +1,9 @@
+//! Whole blocks through the decoders.
+
+mod json;
+mod names;
+mod nested;
+mod properties;
+mod raw;
+mod rejects;
+pub(crate) mod support;

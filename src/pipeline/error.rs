@@ -1,0 +1,88 @@
+//! Why a write ended early, with its remedy.
+
+use frazil_dataset::TableName;
+use frazil_table::{
+    data_file::TableWriteError,
+    error::{Remedy, TableError},
+    schema::{SchemaConflict, SchemaError},
+    storage::StorageErrorKind,
+};
+
+use crate::{decode::DecoderError, source::SourceError};
+
+/// Why a write ended before the end of its input. Reads after "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The table could not be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A source could not be read. What was read before it is committed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A data file could not be written.
+    #[error(transparent)]
+    DataFile(#[from] TableWriteError),
+    /// The dataset's definition makes no table.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The dataset's definition and the table contradict each other.
+    #[error(transparent)]
+    Conflict(#[from] SchemaConflict),
+    /// No decoder for this definition and table.
+    #[error(transparent)]
+    Decoder(#[from] DecoderError),
+    /// A table is not as it must be.
+    #[error("use table {table}: {reason}")]
+    Unfit {
+        /// The table.
+        table: TableName,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Another writer moved the table while standard input was read, which cannot be read again.
+    #[error(
+        "go on reading standard input into table {table}: {reason}; what was read since the last checkpoint is not \
+         in the table and cannot be read again: send it once more, and stop the other writer or give records by files"
+    )]
+    StandardInputFenced {
+        /// The table.
+        table: TableName,
+        /// What moved.
+        reason: String,
+    },
+    /// A part of the pipeline ended without a word.
+    #[error(
+        "write: a task of the pipeline ended unexpectedly; start again, and report the panic above"
+    )]
+    Stopped,
+}
+
+impl WriteError {
+    pub(super) fn unfit(table: &TableName, reason: &str) -> Self {
+        Self::Unfit {
+            table: table.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// What can be done about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Table(error) => error.remedy(),
+            Self::Source(error) => match error.remedy() {
+                crate::source::Remedy::Retry => Remedy::Retry,
+                crate::source::Remedy::Usage => Remedy::Usage,
+                crate::source::Remedy::Stop => Remedy::Stop,
+            },
+            Self::DataFile(TableWriteError::Storage(error)) => match error.kind {
+                StorageErrorKind::Denied
+                | StorageErrorKind::Full
+                | StorageErrorKind::NotFound
+                | StorageErrorKind::Other => Remedy::Retry,
+            },
+            Self::DataFile(_) | Self::Unfit { .. } | Self::Stopped => Remedy::Retry,
+            Self::StandardInputFenced { .. } => Remedy::Stop,
+            Self::Schema(_) | Self::Conflict(_) | Self::Decoder(_) => Remedy::Usage,
+        }
+    }
+}

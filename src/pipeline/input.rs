@@ -1,0 +1,218 @@
+//! The job's input as readers: which files there are, where each goes on, and how many at a time.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use frazil_table::state::State;
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+
+use super::{Input, READERS_MAX, Services, WriteError, WriteJob};
+use crate::{
+    record::RecordBlock,
+    source::{
+        BlockOptions, FileSystem, Known, Plan, PlannedFile, ReadOptions, STANDARD_INPUT_PROMISE,
+        SourceError, SourceReader, expand, identify,
+    },
+};
+
+/// What a session reads.
+pub(super) struct InputPlan {
+    /// The sources, not yet open.
+    pub(super) readers: Readers,
+    /// The ids of those that the table does not know.
+    pub(super) new_sources: Vec<u64>,
+    /// What a person should know of files that are not read from their start.
+    pub(super) notes: Vec<String>,
+    /// How much there is to read, where known and not compressed.
+    pub(super) bytes_total: Option<u64>,
+}
+
+/// What the input is, against the table's positions.
+pub(super) async fn plan(
+    services: &Services,
+    job: &WriteJob,
+    state: &State,
+) -> Result<InputPlan, WriteError> {
+    let options = ReadOptions {
+        blocks: BlockOptions {
+            record_bytes_max: usize::try_from(job.dataset.limits.record_bytes_max)
+                .unwrap_or(usize::MAX),
+            block_bytes: job.block_bytes,
+        },
+        read_ahead_blocks: 1,
+        compute: job.compute,
+    };
+    match &job.input {
+        Input::StandardInput => {
+            let id = state.sources_version + 1;
+            tracing::info!("{STANDARD_INPUT_PROMISE}");
+            Ok(InputPlan {
+                readers: Readers::StandardInput { id, options },
+                new_sources: vec![id],
+                notes: Vec::new(),
+                bytes_total: None,
+            })
+        }
+        Input::Files {
+            paths,
+            as_new_source,
+        } => {
+            let files = Arc::clone(&services.files);
+            let (paths, as_new_source) = (paths.clone(), *as_new_source);
+            let (sources, sources_version) = (state.sources.clone(), state.sources_version);
+            let look = move || -> Result<Plan, SourceError> {
+                let given = expand(&paths, files.as_ref())?;
+                let known = Known {
+                    sources: &sources,
+                    sources_version,
+                };
+                identify(&given, known, as_new_source, files.as_ref())
+            };
+            let plan = match job.compute {
+                crate::source::Compute::Inline => look(),
+                crate::source::Compute::Threads => tokio::task::spawn_blocking(look)
+                    .await
+                    .map_err(|_| WriteError::Stopped)?,
+            }?;
+            Ok(of_files(plan, Arc::clone(&services.files), options))
+        }
+    }
+}
+
+fn of_files(plan: Plan, files: Arc<dyn FileSystem>, options: ReadOptions) -> InputPlan {
+    let mut notes = Vec::new();
+    for file in &plan.read {
+        if let Some(known_as) = &file.continues {
+            let by = if *known_as == file.path.to_string_lossy() {
+                String::new()
+            } else {
+                format!("{known_as} as ")
+            };
+            notes.push(format!(
+                "continues {by}{} at byte {}",
+                file.info.name,
+                grouped(file.start)
+            ));
+        }
+    }
+    for file in &plan.already_read {
+        notes.push(format!(
+            "{}: the table holds all of it ({} bytes)",
+            file.path.display(),
+            grouped(file.position)
+        ));
+    }
+    for copy in &plan.copies {
+        notes.push(format!(
+            "{}: {} holds all of it",
+            copy.path.display(),
+            copy.of.display()
+        ));
+    }
+    for file in &plan.empty {
+        notes.push(format!("{}: empty", file.display()));
+    }
+    let plain = plan
+        .read
+        .iter()
+        .all(|file| file.compression == crate::source::Compression::None);
+    InputPlan {
+        new_sources: plan
+            .read
+            .iter()
+            .filter(|f| f.is_new)
+            .map(|f| f.info.id)
+            .collect(),
+        bytes_total: plain.then(|| {
+            plan.read
+                .iter()
+                .map(|file| file.file_bytes.saturating_sub(file.start))
+                .sum()
+        }),
+        notes,
+        readers: Readers::Files {
+            files,
+            plan: plan.read.into(),
+            options,
+        },
+    }
+}
+
+/// 8192 as `8,192`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A session's sources, to be read a few at a time.
+pub(super) enum Readers {
+    /// Files, in the order given.
+    Files {
+        files: Arc<dyn FileSystem>,
+        plan: VecDeque<PlannedFile>,
+        options: ReadOptions,
+    },
+    /// Standard input as one new source.
+    StandardInput { id: u64, options: ReadOptions },
+}
+
+impl Readers {
+    /// Sends all blocks on, each source's in order; the first failure ends it all.
+    pub(super) async fn run(self, blocks: mpsc::Sender<Result<RecordBlock, SourceError>>) {
+        let mut open = FuturesUnordered::new();
+        match self {
+            Self::StandardInput { id, options } => {
+                open.push(read(
+                    SourceReader::standard_input(id, options),
+                    blocks.clone(),
+                ));
+                while open.next().await.is_some() {}
+            }
+            Self::Files {
+                files,
+                mut plan,
+                options,
+            } => loop {
+                while open.len() < READERS_MAX
+                    && let Some(file) = plan.pop_front()
+                {
+                    let reader = SourceReader::open_file(Arc::clone(&files), &file, options);
+                    open.push(read(reader, blocks.clone()));
+                }
+                match open.next().await {
+                    Some(true) => {}
+                    Some(false) | None => return,
+                }
+            },
+        }
+    }
+}
+
+/// Sends one source's blocks on; whether it came to its end.
+async fn read(
+    mut reader: SourceReader,
+    blocks: mpsc::Sender<Result<RecordBlock, SourceError>>,
+) -> bool {
+    loop {
+        match reader.next_block().await {
+            Ok(Some(block)) => {
+                if blocks.send(Ok(block)).await.is_err() {
+                    return false;
+                }
+            }
+            Ok(None) => return true,
+            Err(error) => {
+                // Nobody waits for it any more where the session has ended already.
+                let _ = blocks.send(Err(error)).await;
+                return false;
+            }
+        }
+    }
+}

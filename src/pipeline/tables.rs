@@ -1,0 +1,60 @@
+//! Before a session: the tables are there, have the dataset's columns, and no dead letters wait.
+
+use frazil_dataset::Dataset;
+use frazil_table::{
+    catalog::Creation,
+    commit::{Committer, OpenTable},
+    schema,
+};
+
+use super::WriteError;
+
+/// Attempts to add a column, each lost to another writer who changes the schema.
+const SCHEMA_ATTEMPTS_MAX: u32 = 8;
+
+/// The dataset's table with its state: made where it is missing, its outbox handed over, its
+/// missing columns added.
+pub(super) async fn prepare(
+    committer: &Committer,
+    dataset: &Dataset,
+) -> Result<OpenTable, WriteError> {
+    let mut open = match committer.open(&dataset.table).await? {
+        Some(open) => open,
+        None => committer.create(&dataset.table, creation(dataset)?).await?,
+    };
+    for _ in 0..SCHEMA_ATTEMPTS_MAX {
+        let last_column_id = open.table.metadata.last_column_id();
+        let missing = schema::reconcile(
+            dataset,
+            open.table.metadata.current_schema(),
+            last_column_id,
+        )?;
+        if missing.is_empty() {
+            committer.apply_outbox(&dataset.table).await?;
+            return reopen(committer, dataset).await;
+        }
+        let names: Vec<&str> = missing.iter().map(|field| field.name.as_str()).collect();
+        tracing::info!(table = %dataset.table, columns = names.join(", "), "adding columns of the dataset file that the table lacks");
+        committer.add_columns(&open.table, &missing).await?;
+        open = reopen(committer, dataset).await?;
+    }
+    Err(WriteError::unfit(
+        &dataset.table,
+        "others keep changing its schema; start again",
+    ))
+}
+
+async fn reopen(committer: &Committer, dataset: &Dataset) -> Result<OpenTable, WriteError> {
+    let open = committer.open(&dataset.table).await?;
+    open.ok_or_else(|| WriteError::unfit(&dataset.table, "it was dropped just now; start again"))
+}
+
+fn creation(dataset: &Dataset) -> Result<Creation, WriteError> {
+    let table_schema = schema::table_schema(dataset)?;
+    Ok(Creation {
+        partition_spec: schema::partition_spec(dataset, &table_schema)?,
+        sort_order: schema::sort_order(dataset, &table_schema)?,
+        schema: table_schema,
+        properties: schema::table_properties(dataset),
+    })
+}

@@ -1,0 +1,173 @@
+//! A worker: decodes blocks and writes their rows and rejects into data files of its own.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use frazil_service::clock::{Clock, Ids};
+use frazil_table::{
+    catalog::LoadedTable,
+    commit::{Counts, PendingFile},
+    data_file::{PartitionedWriter, WriterContext},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Progress, WriteError};
+use crate::{
+    decode::Decoder,
+    record::{Reasons, RecordBlock, RowBlock},
+    reject::dead_letter_rows,
+};
+
+/// What a worker is sent.
+pub(super) enum Work {
+    /// Records to write.
+    Block(RecordBlock),
+    /// The checkpoint ends here: close the files and say what they are.
+    Barrier(oneshot::Sender<Written>),
+}
+
+/// What a worker made of its part of a checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) data_files: Vec<PendingFile>,
+    pub(super) dead_letter_files: Vec<PendingFile>,
+    pub(super) counts: Counts,
+    pub(super) reasons: Reasons,
+}
+
+/// One worker's own things.
+pub(super) struct Worker {
+    pub(super) decoder: Box<dyn Decoder>,
+    pub(super) table: LoadedTable,
+    pub(super) dead_letters: LoadedTable,
+    pub(super) dead_letter_schema: SchemaRef,
+    pub(super) epoch: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) memory_max_bytes: usize,
+    pub(super) progress: watch::Sender<Progress>,
+}
+
+/// Files open at a time in one worker. Each holds at least a page buffer a column.
+const OPEN_FILES_MAX: usize = 64;
+
+impl Worker {
+    /// Works until its queue is closed; what is then open is given up.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Work>) -> Result<(), WriteError> {
+        let mut open = Open::default();
+        let outcome = self.work(&mut queue, &mut open).await;
+        open.abort().await;
+        outcome
+    }
+
+    async fn work(
+        &mut self,
+        queue: &mut mpsc::Receiver<Work>,
+        open: &mut Open,
+    ) -> Result<(), WriteError> {
+        while let Some(work) = queue.recv().await {
+            match work {
+                Work::Block(block) => {
+                    let rows = self.decoder.decode(&block, self.clock.now_micros());
+                    let bytes = block.range.end - block.range.start;
+                    drop(block);
+                    self.progress.send_modify(|progress| {
+                        progress.bytes_read += bytes;
+                        progress.decoded.add(&rows.counts);
+                    });
+                    self.write(rows, open).await?;
+                    // Decoding and encoding are long steps without a wait: let readers and
+                    // the committer have their turn.
+                    tokio::task::yield_now().await;
+                }
+                Work::Barrier(reply) => {
+                    let written = std::mem::take(open).finish().await?;
+                    // Gone with the session when another part of it failed.
+                    let _ = reply.send(written);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, rows: RowBlock, open: &mut Open) -> Result<(), WriteError> {
+        let prefix = format!("e{}-s{}-{}", self.epoch, rows.source.id, rows.range.start);
+        if rows.rows.num_rows() > 0 {
+            if open.rows.is_none() {
+                open.rows =
+                    Some(self.writer(&self.table, prefix.clone(), self.memory_max_bytes)?);
+            }
+            if let Some(writer) = &mut open.rows {
+                writer.write(&rows.rows).await?;
+            }
+        }
+        if !rows.rejects.is_empty() {
+            let batch = dead_letter_rows(
+                &self.dead_letter_schema,
+                &rows.source,
+                &rows.rejects,
+                self.clock.now_micros(),
+            )
+            .map_err(|error| WriteError::unfit(&self.dead_letters.name, &error.to_string()))?;
+            if open.dead_letters.is_none() {
+                // Rejects are the exception; an eighth is room for a burst of them.
+                let memory = self.memory_max_bytes / 8;
+                open.dead_letters = Some(self.writer(&self.dead_letters, prefix, memory)?);
+            }
+            if let Some(writer) = &mut open.dead_letters {
+                writer.write(&batch).await?;
+            }
+        }
+        open.counts.add(&rows.counts);
+        open.reasons.add(&rows.reasons);
+        Ok(())
+    }
+
+    fn writer(
+        &self,
+        table: &LoadedTable,
+        name_prefix: String,
+        memory_max_bytes: usize,
+    ) -> Result<PartitionedWriter, WriteError> {
+        Ok(PartitionedWriter::new(WriterContext {
+            storage: Arc::clone(&table.storage),
+            metadata: Arc::clone(&table.metadata),
+            ids: Arc::clone(&self.ids),
+            name_prefix,
+            memory_max_bytes,
+            open_files_max: OPEN_FILES_MAX,
+        })?)
+    }
+}
+
+/// The files of the checkpoint that is being gathered.
+#[derive(Default)]
+struct Open {
+    rows: Option<PartitionedWriter>,
+    dead_letters: Option<PartitionedWriter>,
+    counts: Counts,
+    reasons: Reasons,
+}
+
+impl Open {
+    async fn finish(self) -> Result<Written, WriteError> {
+        let mut written = Written {
+            counts: self.counts,
+            reasons: self.reasons,
+            ..Written::default()
+        };
+        if let Some(writer) = self.rows {
+            written.data_files = writer.finish().await?;
+        }
+        if let Some(writer) = self.dead_letters {
+            written.dead_letter_files = writer.finish().await?;
+        }
+        Ok(written)
+    }
+
+    async fn abort(self) {
+        for writer in [self.rows, self.dead_letters].into_iter().flatten() {
+            writer.abort().await;
+        }
+    }
+}
