@@ -19,6 +19,9 @@ use crate::storage::{Storage, StorageWriter};
 /// Rows encoded between two looks at a row group's size.
 const ENCODE_ROWS: usize = 8_192;
 
+/// The least that the storage is handed at a time, where there is more to come.
+const PIECE_BYTES_MIN: usize = 256 * 1024;
+
 /// What files have in common while they are written.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -30,11 +33,51 @@ pub(crate) struct Shared {
     pub(crate) hints: DictionaryHints,
 }
 
+/// Small pages put together, since each piece that the storage is handed costs a call.
+fn joined(pages: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut pages = pages.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let first = pages.next()?;
+        if first.len() >= PIECE_BYTES_MIN || pages.peek().is_none() {
+            return Some(first);
+        }
+        let mut piece = Vec::with_capacity(2 * PIECE_BYTES_MIN);
+        piece.extend_from_slice(&first);
+        while piece.len() < PIECE_BYTES_MIN
+            && let Some(next) = pages.next_if(|next| next.len() < PIECE_BYTES_MIN)
+        {
+            piece.extend_from_slice(&next);
+        }
+        Some(piece.into())
+    })
+}
+
+/// What parquet's writer writes: magic numbers, indexes, footer. Pages pass by it.
+#[derive(Debug, Default)]
+struct Sink {
+    bytes: Vec<u8>,
+    /// Whether what comes is handed to the storage by other ways.
+    discards: bool,
+}
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if !self.discards {
+            self.bytes.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A Parquet file being written.
 pub(crate) struct ParquetFile {
     path: String,
     output: Box<dyn StorageWriter>,
-    parquet: SerializedFileWriter<Vec<u8>>,
+    parquet: SerializedFileWriter<Sink>,
     row_group: Option<RowGroupEncoder>,
     metrics: FileMetrics,
     rows: u64,
@@ -55,7 +98,7 @@ impl ParquetFile {
     pub(crate) async fn create(path: String, shared: &Shared) -> Result<Self, TableWriteError> {
         let layout = &shared.layout;
         let parquet = SerializedFileWriter::new(
-            Vec::new(),
+            Sink::default(),
             Arc::clone(&layout.parquet),
             Arc::clone(&layout.properties),
         )?;
@@ -87,8 +130,7 @@ impl ParquetFile {
                 row_group.uncompressed_bytes() >= shared.settings.row_group_size_bytes
             });
             if full {
-                self.end_row_group(shared)?;
-                self.send().await?;
+                self.end_row_group(shared).await?;
             }
         }
         Ok(())
@@ -97,14 +139,21 @@ impl ParquetFile {
     fn encode(&mut self, rows: &RecordBatch, shared: &mut Shared) -> Result<(), TableWriteError> {
         let row_group = match &mut self.row_group {
             Some(row_group) => row_group,
-            none => none.insert(RowGroupEncoder::new(&shared.layout, &shared.hints)?),
+            none => none.insert(RowGroupEncoder::new(
+                &shared.layout,
+                &shared.hints,
+                &mut shared.tools,
+            )?),
         };
         row_group.write(rows, &mut shared.tools)?;
         self.rows += rows.num_rows() as u64;
         Ok(())
     }
 
-    fn end_row_group(&mut self, shared: &mut Shared) -> Result<(), TableWriteError> {
+    /// Encodes what is left of the row group and hands it to the storage.
+    ///
+    /// Its pages go there as they are: parquet's writer only has to know how long they are.
+    async fn end_row_group(&mut self, shared: &mut Shared) -> Result<(), TableWriteError> {
         let Some(row_group) = self.row_group.take() else {
             return Ok(());
         };
@@ -112,21 +161,34 @@ impl ParquetFile {
             return Ok(());
         }
         let columns = row_group.close(&mut shared.tools, &mut shared.hints)?;
+        self.send().await?;
+        self.parquet.inner_mut().discards = true;
+        let mut pages = Vec::new();
         let mut writer = self.parquet.next_row_group()?;
         for (leaf, column) in columns.into_iter().enumerate() {
             self.metrics.add(leaf, &column);
             writer.append_column(&column.bytes, column.close)?;
+            pages.extend(column.bytes.into_parts());
         }
         writer.close()?;
+        self.flush()?;
+        self.parquet.inner_mut().discards = false;
+        for bytes in joined(pages) {
+            self.written_bytes += bytes.len() as u64;
+            self.output.write(bytes).await?;
+        }
         Ok(())
     }
 
-    /// Hands what is encoded to the storage.
+    fn flush(&mut self) -> Result<(), TableWriteError> {
+        let flushed = self.parquet.flush();
+        Ok(flushed.map_err(parquet::errors::ParquetError::from)?)
+    }
+
+    /// Hands what parquet's writer wrote itself to the storage.
     async fn send(&mut self) -> Result<(), TableWriteError> {
-        self.parquet
-            .flush()
-            .map_err(parquet::errors::ParquetError::from)?;
-        let bytes = std::mem::take(self.parquet.inner_mut());
+        self.flush()?;
+        let bytes = std::mem::take(&mut self.parquet.inner_mut().bytes);
         if !bytes.is_empty() {
             self.written_bytes += bytes.len() as u64;
             self.output.write(Bytes::from(bytes)).await?;
@@ -187,7 +249,7 @@ impl ParquetFile {
     }
 
     async fn finish_content(&mut self, shared: &mut Shared) -> Result<Vec<i64>, TableWriteError> {
-        self.end_row_group(shared)?;
+        self.end_row_group(shared).await?;
         let footer = self.parquet.finish()?;
         self.send().await?;
         let offset = |group: &parquet::file::metadata::RowGroupMetaData| {

@@ -82,10 +82,11 @@ impl RowGroupEncoder {
     pub(crate) fn new(
         layout: &Arc<FileLayout>,
         hints: &DictionaryHints,
+        tools: &mut Tools,
     ) -> Result<Self, TableWriteError> {
         let mut columns = Vec::with_capacity(layout.columns.len());
         for (spec, useless) in layout.columns.iter().zip(&hints.useless) {
-            columns.push(ColumnEncoder::new(Arc::clone(spec), !useless)?);
+            columns.push(ColumnEncoder::new(Arc::clone(spec), !useless, tools)?);
         }
         Ok(Self {
             layout: Arc::clone(layout),

@@ -138,11 +138,12 @@ struct BytesDictionary {
 }
 
 impl ByteValues {
-    pub(super) fn new(lengths: bool, kind: BytesKind, try_dictionary: bool) -> Self {
+    /// `page` is empty but for the room for levels.
+    pub(super) fn new(lengths: bool, kind: BytesKind, try_dictionary: bool, page: Vec<u8>) -> Self {
         Self {
             lengths,
             kind,
-            page: vec![0; PAGE_PREFIX_BYTES],
+            page,
             dictionary: try_dictionary.then(BytesDictionary::default),
             ends: Ends::default(),
         }
@@ -269,6 +270,11 @@ impl ByteValues {
                 }
             }
         }
+    }
+
+    /// The buffer of its pages.
+    pub(super) fn into_page(self) -> Vec<u8> {
+        self.page
     }
 
     pub(super) fn reset_page(&mut self) {

@@ -469,6 +469,13 @@ pub(crate) struct ChunkBytes {
     parts: Vec<Bytes>,
 }
 
+impl ChunkBytes {
+    /// The pages, as they follow each other in the file.
+    pub(crate) fn into_parts(self) -> Vec<Bytes> {
+        self.parts
+    }
+}
+
 impl Length for ChunkBytes {
     fn len(&self) -> u64 {
         self.parts.iter().map(|part| part.len() as u64).sum()

@@ -24,6 +24,10 @@ use super::{
 /// Room for levels before a page's values, so that both lie together without being copied.
 pub(super) const PAGE_PREFIX_BYTES: usize = 4_096;
 
+/// Page buffers that are kept for the next row group or file: more hold memory that nothing uses,
+/// fewer have the system clear fresh memory for every page.
+const PAGES_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Rows between two looks at a page's size.
 const STEP_ROWS: usize = 1_024;
 
@@ -52,6 +56,9 @@ pub(crate) struct Tools {
     pub(crate) limits: PageLimits,
     levels: Vec<u8>,
     page: Vec<u8>,
+    /// Buffers of pages that no column writes at present, and what they hold in all.
+    kept: Vec<Vec<u8>>,
+    kept_bytes: usize,
     /// Runs of values of one step.
     runs: Vec<(usize, usize)>,
 }
@@ -63,12 +70,33 @@ impl Tools {
             limits,
             levels: Vec::new(),
             page: Vec::new(),
+            kept: Vec::new(),
+            kept_bytes: 0,
             runs: Vec::new(),
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.compressor.memory_bytes() + self.levels.capacity() + self.page.capacity()
+        self.compressor.memory_bytes()
+            + self.levels.capacity()
+            + self.page.capacity()
+            + self.kept_bytes
+    }
+
+    /// An empty page, with room for levels before it.
+    fn take_page(&mut self) -> Vec<u8> {
+        let mut page = self.kept.pop().unwrap_or_default();
+        self.kept_bytes -= page.capacity();
+        page.resize(PAGE_PREFIX_BYTES, 0);
+        page
+    }
+
+    fn keep_page(&mut self, mut page: Vec<u8>) {
+        if self.kept_bytes + page.capacity() <= PAGES_KEPT_BYTES_MAX {
+            page.clear();
+            self.kept_bytes += page.capacity();
+            self.kept.push(page);
+        }
     }
 }
 
@@ -133,7 +161,11 @@ pub(crate) struct ColumnEncoder {
 
 impl ColumnEncoder {
     /// `try_dictionary`: whether a dictionary may pay, as far as is known.
-    pub(crate) fn new(spec: Arc<ColumnSpec>, try_dictionary: bool) -> Result<Self, ParquetError> {
+    pub(crate) fn new(
+        spec: Arc<ColumnSpec>,
+        try_dictionary: bool,
+        tools: &mut Tools,
+    ) -> Result<Self, ParquetError> {
         let decimal = matches!(
             spec.descriptor.logical_type_ref(),
             Some(LogicalType::Decimal { .. })
@@ -145,14 +177,22 @@ impl ColumnEncoder {
         };
         let values = match spec.descriptor.physical_type() {
             PhysicalType::BOOLEAN => Values::Boolean(Booleans::new()),
-            PhysicalType::INT32 => Values::Int(Numbers::new(try_dictionary)),
-            PhysicalType::INT64 => Values::Long(Numbers::new(try_dictionary)),
-            PhysicalType::FLOAT => Values::Float(Numbers::new(try_dictionary)),
-            PhysicalType::DOUBLE => Values::Double(Numbers::new(try_dictionary)),
-            PhysicalType::BYTE_ARRAY => Values::Bytes(ByteValues::new(true, kind, try_dictionary)),
-            PhysicalType::FIXED_LEN_BYTE_ARRAY => {
-                Values::Bytes(ByteValues::new(false, kind, try_dictionary))
-            }
+            PhysicalType::INT32 => Values::Int(Numbers::new(try_dictionary, tools.take_page())),
+            PhysicalType::INT64 => Values::Long(Numbers::new(try_dictionary, tools.take_page())),
+            PhysicalType::FLOAT => Values::Float(Numbers::new(try_dictionary, tools.take_page())),
+            PhysicalType::DOUBLE => Values::Double(Numbers::new(try_dictionary, tools.take_page())),
+            PhysicalType::BYTE_ARRAY => Values::Bytes(ByteValues::new(
+                true,
+                kind,
+                try_dictionary,
+                tools.take_page(),
+            )),
+            PhysicalType::FIXED_LEN_BYTE_ARRAY => Values::Bytes(ByteValues::new(
+                false,
+                kind,
+                try_dictionary,
+                tools.take_page(),
+            )),
             PhysicalType::INT96 => {
                 return Err(ParquetError::General("INT96 is not written".to_owned()));
             }
@@ -303,6 +343,9 @@ impl ColumnEncoder {
         let kept = self.has_dictionary();
         let dictionary = self.take_dictionary();
         self.chunk.take_dictionary(dictionary, tools)?;
+        tools.keep_page(
+            for_values!(self.values, values => values.into_page(), boolean => Vec::new()),
+        );
         self.chunk.close(tools.compressor.compression(), kept)
     }
 }

@@ -76,9 +76,10 @@ struct NumberDictionary<N> {
 }
 
 impl<N: Number> Numbers<N> {
-    pub(super) fn new(try_dictionary: bool) -> Self {
+    /// `page` is empty but for the room for levels.
+    pub(super) fn new(try_dictionary: bool, page: Vec<u8>) -> Self {
         Self {
-            page: vec![0; PAGE_PREFIX_BYTES],
+            page,
             dictionary: try_dictionary.then(NumberDictionary::default),
             ends: None,
             nans: 0,
@@ -225,6 +226,11 @@ impl<N: Number> Numbers<N> {
                 }
             }
         }
+    }
+
+    /// The buffer of its pages.
+    pub(super) fn into_page(self) -> Vec<u8> {
+        self.page
     }
 
     pub(super) fn reset_page(&mut self) {
