@@ -23,10 +23,11 @@ use frazil_service::{
 };
 use frazil_table::{catalog::Catalog, commit::Counts};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
     record::Reasons,
-    source::{Compute, FileSystem},
+    source::{Compute, FileSystem, SourceError},
 };
 
 pub use error::WriteError;
@@ -105,7 +106,7 @@ pub struct Progress {
 }
 
 /// What a run did. Counts are of what is committed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct WriteReport {
     /// What became of the records.
     pub counts: Counts,
@@ -123,6 +124,9 @@ pub struct WriteReport {
     pub metadata_location: Option<String>,
     /// Whether a signal ended the run before the end of its input.
     pub stopped: bool,
+    /// Sources that could not be read to their end. What was read before is committed, and the
+    /// next run goes on from there.
+    pub failed_sources: Vec<SourceError>,
 }
 
 impl WriteReport {
@@ -156,11 +160,21 @@ pub async fn write(
     progress: &watch::Sender<Progress>,
 ) -> Result<WriteReport, WriteError> {
     let mut report = WriteReport::default();
+    let mut remembered = Remembered::default();
     let mut asked = shutdown.clone();
     let mut fences: u32 = 0;
     loop {
         let commits = report.commits;
-        match session::run(services, job, shutdown, progress, &mut report).await? {
+        match session::run(
+            services,
+            job,
+            shutdown,
+            progress,
+            &mut remembered,
+            &mut report,
+        )
+        .await?
+        {
             session::End::Done => return Ok(report),
             session::End::Fenced { reason } => {
                 // A session that commits has a right to its place; one that never does makes room.
@@ -183,6 +197,16 @@ pub async fn write(
             }
         }
     }
+}
+
+/// What a run's sessions must agree on.
+#[derive(Debug, Default)]
+struct Remembered {
+    /// The table that the run writes: another one under its name is not begun in silence.
+    table_uuid: Option<Uuid>,
+    /// The sources that the table had when the run began: those that `as_new_source` passes over.
+    /// What the run itself began goes on after a fence.
+    sources_before: Option<u64>,
 }
 
 /// How long to leave the sources to whoever fenced us: doubling from 50 ms to 10 s, half of it by

@@ -212,13 +212,7 @@ impl TimeRule {
 
 impl Zone {
     fn parse(name: &str) -> Option<Self> {
-        if let Some(seconds) = iso::offset(name.as_bytes()) {
-            return Some(Self::Fixed(seconds));
-        }
-        if name.eq_ignore_ascii_case("utc") {
-            return Some(Self::Fixed(0));
-        }
-        let zone = TimeZone::get(name).ok()?;
+        let zone = frazil_dataset::time_zone(name)?;
         Some(match zone.to_fixed_offset() {
             Ok(offset) => Self::Fixed(offset.seconds()),
             Err(_) => Self::Ruled(zone),

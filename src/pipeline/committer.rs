@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::{Progress, WriteError, worker::Written};
-use crate::{checkpoint::Moves, record::Reasons};
+use crate::{checkpoint::Moves, record::Reasons, source::SourceError};
 
 /// A checkpoint on its way: its ranges, and the workers' promises of what they made of them.
 pub(super) struct Gathered {
@@ -41,6 +41,8 @@ pub(super) struct Tally {
     pub(super) data_files: u64,
     pub(super) commits: u64,
     pub(super) snapshot_id: Option<i64>,
+    /// The sources that could not be read to their end.
+    pub(super) failed_sources: Vec<SourceError>,
     /// Why the session must start again from the table, if it must.
     pub(super) fenced: Option<String>,
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a session reads.
 pub(super) struct InputPlan {
-    /// The sources, not yet open.
+    /// The sources, not yet open. First come blocks without records, for sources that are given up.
     pub(super) readers: Readers,
     /// The ids of those that the table does not know.
     pub(super) new_sources: Vec<u64>,
@@ -27,11 +27,13 @@ pub(super) struct InputPlan {
     pub(super) bytes_total: Option<u64>,
 }
 
-/// What the input is, against the table's positions.
+/// What the input is, against the table's positions. A run that takes all files as new sources knows only those that
+/// came after `sources_before`, which it began itself.
 pub(super) async fn plan(
     services: &Services,
     job: &WriteJob,
     state: &State,
+    sources_before: u64,
 ) -> Result<InputPlan, WriteError> {
     let options = ReadOptions {
         blocks: BlockOptions {
@@ -58,7 +60,8 @@ pub(super) async fn plan(
             as_new_source,
         } => {
             let files = Arc::clone(&services.files);
-            let (paths, as_new_source) = (paths.clone(), *as_new_source);
+            let paths = paths.clone();
+            let passed_over = if *as_new_source { sources_before } else { 0 };
             let (sources, sources_version) = (state.sources.clone(), state.sources_version);
             let look = move || -> Result<Plan, SourceError> {
                 let given = expand(&paths, files.as_ref())?;
@@ -66,7 +69,7 @@ pub(super) async fn plan(
                     sources: &sources,
                     sources_version,
                 };
-                identify(&given, known, as_new_source, files.as_ref())
+                identify(&given, known, passed_over, files.as_ref())
             };
             let plan = match job.compute {
                 crate::source::Compute::Inline => look(),
@@ -132,6 +135,7 @@ fn of_files(plan: Plan, files: Arc<dyn FileSystem>, options: ReadOptions) -> Inp
         notes,
         readers: Readers::Files {
             files,
+            given_up: plan.given_up,
             plan: plan.read.into(),
             options,
         },
@@ -156,6 +160,7 @@ pub(super) enum Readers {
     /// Files, in the order given.
     Files {
         files: Arc<dyn FileSystem>,
+        given_up: Vec<RecordBlock>,
         plan: VecDeque<PlannedFile>,
         options: ReadOptions,
     },
@@ -164,7 +169,7 @@ pub(super) enum Readers {
 }
 
 impl Readers {
-    /// Sends all blocks on, each source's in order; the first failure ends it all.
+    /// Sends all blocks on, each source's in order. A source that fails ends with its error; the others go on.
     pub(super) async fn run(self, blocks: mpsc::Sender<Result<RecordBlock, SourceError>>) {
         let mut open = FuturesUnordered::new();
         match self {
@@ -177,25 +182,33 @@ impl Readers {
             }
             Self::Files {
                 files,
+                given_up,
                 mut plan,
                 options,
-            } => loop {
-                while open.len() < READERS_MAX
-                    && let Some(file) = plan.pop_front()
-                {
-                    let reader = SourceReader::open_file(Arc::clone(&files), &file, options);
-                    open.push(read(reader, blocks.clone()));
+            } => {
+                for block in given_up {
+                    if blocks.send(Ok(block)).await.is_err() {
+                        return;
+                    }
                 }
-                match open.next().await {
-                    Some(true) => {}
-                    Some(false) | None => return,
+                loop {
+                    while open.len() < READERS_MAX
+                        && let Some(file) = plan.pop_front()
+                    {
+                        let reader = SourceReader::open_file(Arc::clone(&files), &file, options);
+                        open.push(read(reader, blocks.clone()));
+                    }
+                    match open.next().await {
+                        Some(true) => {}
+                        Some(false) | None => return,
+                    }
                 }
-            },
+            }
         }
     }
 }
 
-/// Sends one source's blocks on; whether it came to its end.
+/// Sends one source's blocks on, to its end or its failure; whether somebody still takes them.
 async fn read(
     mut reader: SourceReader,
     blocks: mpsc::Sender<Result<RecordBlock, SourceError>>,
@@ -209,9 +222,7 @@ async fn read(
             }
             Ok(None) => return true,
             Err(error) => {
-                // Nobody waits for it any more where the session has ended already.
-                let _ = blocks.send(Err(error)).await;
-                return false;
+                return blocks.send(Err(error)).await.is_ok();
             }
         }
     }

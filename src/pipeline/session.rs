@@ -17,14 +17,14 @@ use tokio::{
 };
 
 use super::{
-    Progress, READER_QUEUE_BLOCKS, Services, WORKER_QUEUE_BLOCKS, WRITERS_MEMORY_SHARE, WriteError,
-    WriteJob, WriteReport,
+    Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS, WRITERS_MEMORY_SHARE,
+    WriteError, WriteJob, WriteReport,
     committer::{CheckpointCommitter, Gathered, Tally},
     input::{self, Readers},
     tables,
     worker::{Work, Worker},
 };
-use crate::{checkpoint::Accumulated, decode, record::RecordBlock, source::SourceError};
+use crate::{checkpoint::Accumulated, decode, record::RecordBlock};
 
 /// How a session ended, other than by an error.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub(super) async fn run(
     job: &WriteJob,
     shutdown: &Shutdown,
     progress: &watch::Sender<Progress>,
+    remembered: &mut Remembered,
     report: &mut WriteReport,
 ) -> Result<End, WriteError> {
     let committer = Arc::new(Committer::new(
@@ -48,8 +49,12 @@ pub(super) async fn run(
         Arc::clone(&services.clock),
         Arc::clone(&services.ids),
     ));
-    let open = tables::prepare(&committer, &job.dataset).await?;
-    let plan = input::plan(services, job, &open.state).await?;
+    let open = tables::prepare(&committer, &job.dataset, remembered.table_uuid).await?;
+    remembered.table_uuid = Some(open.table.metadata.uuid());
+    let sources_before = *remembered
+        .sources_before
+        .get_or_insert(open.state.sources_version);
+    let plan = input::plan(services, job, &open.state, sources_before).await?;
     report.notes = plan.notes;
     progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
     let gathered = Accumulated::new(
@@ -69,6 +74,7 @@ pub(super) async fn run(
         tally.snapshot_id,
     );
     report.stopped = shutdown.is_requested();
+    report.failed_sources = tally.failed_sources;
     if let Some(reason) = tally.fenced {
         return Ok(End::Fenced { reason });
     }
@@ -156,8 +162,8 @@ impl Session {
         let (sender, mut blocks) = mpsc::channel(READER_QUEUE_BLOCKS);
         let mut reading = JoinSet::new();
         reading.spawn(readers.run(sender));
-        // A source's failure ends the run, but what was read before it is committed first.
-        let mut failed: Option<SourceError> = None;
+        // What was read of a source before it failed is committed, and the others are read on.
+        let mut failed_sources = Vec::new();
         loop {
             let due = gathered.due();
             tokio::select! {
@@ -175,21 +181,16 @@ impl Session {
                             self.checkpoint(&mut gathered).await?;
                         }
                     }
-                    Some(Err(error)) => {
-                        failed = Some(error);
-                        break;
-                    }
+                    Some(Err(error)) => failed_sources.push(error),
                 },
             }
         }
         reading.abort_all();
         drop(blocks);
         self.checkpoint(&mut gathered).await?;
-        let tally = self.finish().await?;
-        match failed {
-            Some(error) if tally.fenced.is_none() => Err(WriteError::Source(error)),
-            _ => Ok(tally),
-        }
+        let mut tally = self.finish().await?;
+        tally.failed_sources = failed_sources;
+        Ok(tally)
     }
 
     /// Gives a block to the first worker that has room, so that little input makes few files.

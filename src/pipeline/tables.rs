@@ -4,8 +4,10 @@ use frazil_dataset::Dataset;
 use frazil_table::{
     catalog::Creation,
     commit::{Committer, OpenTable},
+    error::TableError,
     schema,
 };
+use uuid::Uuid;
 
 use super::WriteError;
 
@@ -13,14 +15,18 @@ use super::WriteError;
 const SCHEMA_ATTEMPTS_MAX: u32 = 8;
 
 /// The dataset's table with its state: made where it is missing, its outbox handed over, its
-/// missing columns added.
+/// missing columns added. Where `uuid` is given it must be that one.
 pub(super) async fn prepare(
     committer: &Committer,
     dataset: &Dataset,
+    uuid: Option<Uuid>,
 ) -> Result<OpenTable, WriteError> {
-    let mut open = match committer.open(&dataset.table).await? {
-        Some(open) => open,
-        None => committer.create(&dataset.table, creation(dataset)?).await?,
+    let mut open = match (committer.open(&dataset.table).await?, uuid) {
+        (Some(open), None) => open,
+        (Some(open), Some(uuid)) if open.table.metadata.uuid() == uuid => open,
+        (Some(_), Some(_)) => return Err(TableError::recreated(&dataset.table).into()),
+        (None, Some(_)) => return Err(TableError::gone(&dataset.table).into()),
+        (None, None) => committer.create(&dataset.table, creation(dataset)?).await?,
     };
     for _ in 0..SCHEMA_ATTEMPTS_MAX {
         let last_column_id = open.table.metadata.last_column_id();

@@ -93,8 +93,8 @@ enum Ending {
     Open,
     /// The content ends with the buffer.
     End,
-    /// Reading failed; the error is due.
-    Failed(SourceError),
+    /// Reading failed; the error is due, once what is in the buffer is told.
+    Failed(io::Error),
     /// All is said.
     Told,
 }
@@ -148,7 +148,7 @@ impl BlockReader {
     /// The error, once.
     fn take_failure(&mut self) -> SourceError {
         match std::mem::replace(&mut self.ending, Ending::Told) {
-            Ending::Failed(error) => error,
+            Ending::Failed(error) => self.error(self.proof.position(), error),
             _ => SourceError::ReaderGone {
                 path: self.info.name.to_string(),
             },
@@ -183,9 +183,7 @@ impl BlockReader {
             Ok(0) => self.ending = Ending::End,
             Ok(read) => self.filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                self.ending = Ending::Failed(self.error(self.proof.position(), error));
-            }
+            Err(error) => self.ending = Ending::Failed(error),
         }
     }
 

@@ -43,7 +43,8 @@ pub(super) struct Match {
     pub(super) position: u64,
     /// Whether the file's content ends at the position.
     pub(super) ends: bool,
-    is_same_path: bool,
+    /// Whether the source was last seen where the file is.
+    pub(super) is_same_path: bool,
     /// Whether the source was not read to its end.
     pub(super) is_unfinished: bool,
 }

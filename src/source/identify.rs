@@ -13,11 +13,13 @@
 //! the common beginning a second time, and it is read from each.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use frazil_table::state::{FileIdentity, SourceIdentity, SourceState};
 
 use super::{
@@ -29,7 +31,7 @@ use super::{
     plan::{AlreadyRead, CopyOf, Plan, PlannedFile},
     proof::{PROOF_BYTES, hash},
 };
-use crate::record::SourceInfo;
+use crate::record::{RecordBlock, SourceInfo};
 
 /// What the table's state knows of sources.
 #[derive(Debug, Clone, Copy)]
@@ -42,25 +44,62 @@ pub struct Known<'a> {
 
 /// Finds out which source each of the given files is, and where to start reading it.
 ///
-/// With `as_new_source` nothing known is looked at: each file is a new source. Reads a few kilobytes of each file;
-/// of compressed ones that were read before, all up to the position. Blocks.
+/// Sources with ids up to `passed_over` are not looked at: what they hold of the given files is read again, as new
+/// sources. 0 where a file goes on with whatever source it fits. Reads a few kilobytes of each file; of compressed ones
+/// that were read before, all up to the position. Blocks.
 ///
 /// # Errors
 /// Files that cannot be read, and sources that a person must decide about.
 pub fn identify(
     given: &Expansion,
     known: Known<'_>,
-    as_new_source: bool,
+    passed_over: u64,
     fs: &dyn FileSystem,
 ) -> Result<Plan, SourceError> {
-    let none = BTreeMap::new();
-    let sources = if as_new_source { &none } else { known.sources };
-    let mut identification = Identification::new(given, sources, fs)?;
+    let (mut passed, mut sources) = (BTreeMap::new(), Cow::Borrowed(known.sources));
+    if passed_over > 0 {
+        passed.clone_from(known.sources);
+        sources = Cow::Owned(passed.split_off(&(passed_over + 1)));
+    }
+    let mut identification = Identification::new(given, &sources, fs)?;
     identification.find_copies()?;
     identification.assign();
     identification.find_missing(given)?;
     identification.find_known_copies()?;
-    Ok(identification.plan(known.sources_version))
+    Ok(Plan {
+        given_up: unfinished(given, &passed),
+        ..identification.plan(known.sources_version)
+    })
+}
+
+/// The known sources among what is given that were not read to their end, marked as if they had been: that all is read
+/// anew is a decision on them, which must hold when the next run looks for what is missing.
+fn unfinished(given: &Expansion, sources: &BTreeMap<u64, SourceState>) -> Vec<RecordBlock> {
+    let mut blocks = Vec::new();
+    for (&id, source) in sources {
+        let SourceIdentity::File(identity) = &source.identity else {
+            continue;
+        };
+        if source.position > 0 && !identity.at_end && given.covers(Path::new(&identity.path)) {
+            let identity = FileIdentity {
+                at_end: true,
+                ..identity.clone()
+            };
+            blocks.push(RecordBlock {
+                source: Arc::new(SourceInfo {
+                    id,
+                    name: identity.path.as_str().into(),
+                    partition: 0,
+                }),
+                range: source.position..source.position,
+                bytes: Bytes::new(),
+                records: Vec::new(),
+                oversize: Vec::new(),
+                identity: SourceIdentity::File(identity),
+            });
+        }
+    }
+    blocks
 }
 
 /// What the source of a file is when it was read up to `position`, for whoever sets a position by hand.
@@ -220,11 +259,16 @@ impl<'a> Identification<'a> {
             let here = places
                 .get(&identity.path)
                 .map(|&index| &self.candidates[index]);
-            let is_altered = here.is_some_and(|candidate| is_same_full_head(candidate, identity));
-            let is_due = !identity.at_end && given.covers(Path::new(&identity.path)) || is_altered;
-            // A later source at the same path means that a person has decided on this one.
-            let is_succeeded = || self.known.at_path(&identity.path).iter().any(|l| l.id > id);
-            if !is_due || is_succeeded() {
+            // A later source that was begun at the same path means that a person has decided on this content.
+            let is_decided = |candidate: &Candidate| {
+                let mut later = candidate.matches.iter().filter(|found| found.id > id);
+                later.any(|found| found.is_same_path && found.position > 0)
+            };
+            let is_altered = here.is_some_and(|candidate| {
+                is_same_full_head(candidate, identity) && !is_decided(candidate)
+            });
+            let is_unfinished = !identity.at_end && given.covers(Path::new(&identity.path));
+            if !is_unfinished && !is_altered {
                 continue;
             }
             let file = KnownFile {
@@ -300,7 +344,9 @@ impl<'a> Identification<'a> {
                         .iter()
                         .any(|other| other.absolute == known.identity.path)
                 };
-                if known.position == 0 || is_given() {
+                // What fits a source that another file goes on with is no copy of what was read.
+                let fits = candidate.found(known.id).is_some();
+                if known.position == 0 || fits || is_given() {
                     continue;
                 }
                 // The hint may lead nowhere, or to another file: then there is nothing to compare with.

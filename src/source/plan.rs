@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use frazil_table::state::FileIdentity;
 
 use super::Compression;
-use crate::record::SourceInfo;
+use crate::record::{RecordBlock, SourceInfo};
 
 /// What becomes of the files that were given.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,9 @@ pub struct Plan {
     pub copies: Vec<CopyOf>,
     /// Those without content.
     pub empty: Vec<PathBuf>,
+    /// Blocks without records that mark known sources as read to their end, to be committed with or before the first
+    /// records: those that were not, and that a person has given up by having all read as new sources.
+    pub given_up: Vec<RecordBlock>,
 }
 
 /// A file to read.

@@ -29,7 +29,6 @@ use crate::{
     commit::{
         Committer, PendingFile,
         attempts::Attempts,
-        committer::gone,
         guard::{Lineage, lineage},
     },
     error::{TableError, TableErrorKind},
@@ -93,7 +92,7 @@ impl Committer {
     pub async fn dead_letter_table(&self, name: &TableName) -> Result<LoadedTable, TableError> {
         for _ in 0..self.attempts.policy.conflicts_max {
             let open = self.open(name).await?;
-            let open = open.ok_or_else(|| gone(name))?;
+            let open = open.ok_or_else(|| TableError::gone(name))?;
             if let Look::Fine(found) = look(&self.attempts, &open.table, &open.state).await? {
                 return Ok(found.table);
             }

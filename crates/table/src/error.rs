@@ -104,6 +104,26 @@ impl TableError {
         }
     }
 
+    /// It is another table under the same name than the one that was written.
+    pub fn recreated(table: &TableName) -> Self {
+        Self::new(
+            table,
+            TableErrorKind::Recreated,
+            "it was dropped and made again while it was being written; start `frazil write` again to \
+             write to the new table, from its own positions",
+        )
+    }
+
+    /// It is no longer there.
+    pub fn gone(table: &TableName) -> Self {
+        Self::new(
+            table,
+            TableErrorKind::Gone,
+            "it is no longer in the catalog; restore it, or start `frazil write` again to make it anew and \
+             read everything again",
+        )
+    }
+
     pub(crate) fn catalog(table: &TableName, error: &CatalogError) -> Self {
         let kind = match error {
             CatalogError::Unavailable { .. } => TableErrorKind::CatalogUnavailable,

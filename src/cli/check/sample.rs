@@ -47,7 +47,7 @@ pub(super) async fn decode(
             sources: &none,
             sources_version: 0,
         },
-        true,
+        0,
         fs.as_ref(),
     )?;
     for file in &plan.read {

@@ -280,7 +280,7 @@ fn as_new_source_reads_all_again_and_goes_on_after_a_stop() {
     let files = Files::with(&[("/a.log", &content)]);
     let (mut table, _) = after(&files, "/a.log", usize::MAX);
     let given = expansion(&files, &["/a.log"]).unwrap();
-    let plan = identify_files(&given, table.known(), true, &files).unwrap();
+    let plan = identify_files(&given, table.known(), u64::MAX - 1, &files).unwrap();
     assert_eq!((plan.read[0].info.id, plan.read[0].start), (2, 0));
     let mut again = table.read(&files, &plan, 10);
     // Stopped in the middle: without the flag the new source is the one to finish.
@@ -298,12 +298,51 @@ fn as_new_source_decides_about_a_source_that_is_gone() {
     files.overwrite("/a.log", &lines("b", 0..10));
     table.plan(&files, &["/a.log"]).unwrap_err();
     let given = expansion(&files, &["/a.log"]).unwrap();
-    let plan = identify_files(&given, table.known(), true, &files).unwrap();
+    let plan = identify_files(&given, table.known(), u64::MAX - 1, &files).unwrap();
+    assert_eq!(plan.given_up.len(), 1);
     assert_eq!(table.read(&files, &plan, usize::MAX).len(), 10);
-    assert_eq!(
-        table.plan(&files, &["/a.log"]).unwrap().already_read.len(),
-        1
-    );
+    let plan = table.plan(&files, &["/a.log"]).unwrap();
+    assert_eq!(plan.already_read.len(), 1);
+}
+
+#[test]
+fn as_new_source_decides_about_a_file_that_was_altered() {
+    let content = lines("a", 0..1000);
+    let files = Files::with(&[("/a.log", &content)]);
+    let (mut table, _) = after(&files, "/a.log", usize::MAX);
+    files.overwrite("/a.log", &[&content[..8000], b"other\n"].concat());
+    table.plan(&files, &["/a.log"]).unwrap_err();
+    let given = expansion(&files, &["/a.log"]).unwrap();
+    let plan = identify_files(&given, table.known(), u64::MAX - 1, &files).unwrap();
+    // Also when it is stopped in the middle.
+    table.read(&files, &plan, 3);
+    let plan = table.plan(&files, &["/a.log"]).unwrap();
+    assert_eq!(plan.read[0].info.id, 2);
+    table.read(&files, &plan, usize::MAX);
+    assert!(table.plan(&files, &["/a.log"]).unwrap().read.is_empty());
+}
+
+/// The new file's first records are committed, the rest of the rotated one's not yet, and it is rotated once more.
+#[test]
+fn a_rotated_source_is_looked_for_even_if_its_path_has_a_new_one() {
+    let files = Files::with(&[("/logs/a.log", &lines("a", 0..1000))]);
+    let (mut table, mut all) = after(&files, "/logs/a.log", 10);
+    files.rename("/logs/a.log", "/logs/a.log.1");
+    files.create("/logs/a.log", &lines("b", 0..10));
+    let mut plan = table.plan(&files, &["/logs/a.log"]).unwrap();
+    plan.read.truncate(1);
+    all.extend(table.read(&files, &plan, usize::MAX));
+    files.rename("/logs/a.log.1", "/logs/a.log.2");
+    all.extend(table.run(&files, &["/logs/a.log"]).unwrap());
+    assert_eq!(all.len(), 1010);
+    // Had it gone, nothing would have passed over it in silence.
+    let SourceIdentity::File(identity) = &mut table.sources.get_mut(&1).unwrap().identity else {
+        panic!()
+    };
+    identity.at_end = false;
+    files.remove("/logs/a.log.2");
+    let plan = table.plan(&files, &["/logs"]);
+    assert!(matches!(plan, Err(SourceError::Lost { source_id: 1, .. })));
 }
 
 #[test]
@@ -378,7 +417,7 @@ fn a_file_that_went_away_while_it_was_looked_for_is_no_mistake_of_the_user() {
     let files = Files::with(&[("/logs/a.log", b"a\n"), ("/logs/b.log", b"b\n")]);
     let given = expansion(&files, &["/logs"]).unwrap();
     files.rename("/logs/b.log", "/logs/b.log.1");
-    let error = identify_files(&given, Table::default().known(), false, &files).unwrap_err();
+    let error = identify_files(&given, Table::default().known(), 0, &files).unwrap_err();
     assert!(matches!(error, SourceError::Gone { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::Retry);
 }
@@ -388,9 +427,28 @@ fn a_file_that_cannot_be_read_is_named() {
     let files = Files::with(&[("/logs/a.log", b"a\n"), ("/logs/b.log", b"b\n")]);
     let given = expansion(&files, &["/logs"]).unwrap();
     files.deny("/logs/b.log");
-    let error = identify_files(&given, Table::default().known(), false, &files).unwrap_err();
+    let error = identify_files(&given, Table::default().known(), 0, &files).unwrap_err();
     assert!(
         error.to_string().contains("/logs/b.log: permission denied"),
         "{error}"
     );
+}
+
+/// A run that takes all as new sources goes on with those that it began itself, after a fence.
+#[test]
+fn only_sources_before_the_run_are_passed_over() {
+    let files = Files::with(&[
+        ("/a.log", &lines("a", 0..1000)),
+        ("/b.log", &lines("b", 0..10)),
+    ]);
+    let (mut table, _) = after(&files, "/a.log", usize::MAX);
+    let given = expansion(&files, &["/a.log", "/b.log"]).unwrap();
+    let before = table.known().sources_version;
+    let plan = identify_files(&given, table.known(), before, &files).unwrap();
+    let mut again = table.read(&files, &plan, 3);
+    let plan = identify_files(&given, table.known(), before, &files).unwrap();
+    again.extend(table.read(&files, &plan, usize::MAX));
+    assert_eq!(again.len(), 1010);
+    let plan = identify_files(&given, table.known(), before, &files).unwrap();
+    assert!(plan.read.is_empty());
 }

@@ -26,13 +26,7 @@ fn a_folder_is_found_identified_and_read() {
     symlink("nowhere", folder.path().join("dangling.log")).unwrap();
     let expansion = expand_local(&given(folder.path()), &LocalFileSystem).unwrap();
     assert_eq!(expansion.files.len(), 3);
-    let plan = identify_files(
-        &expansion,
-        Table::default().known(),
-        false,
-        &LocalFileSystem,
-    )
-    .unwrap();
+    let plan = identify_files(&expansion, Table::default().known(), 0, &LocalFileSystem).unwrap();
     assert_eq!((plan.read.len(), plan.copies.len()), (1, 2));
     let options = ReadOptions {
         compute: Compute::Inline,

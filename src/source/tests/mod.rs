@@ -248,7 +248,7 @@ impl Table {
 
     pub(super) fn plan(&self, files: &Files, given: &[&str]) -> Result<Plan, SourceError> {
         let given = expansion(files, given)?;
-        identify_files(&given, self.known(), false, files)
+        identify_files(&given, self.known(), 0, files)
     }
 
     pub(super) fn known(&self) -> Known<'_> {
@@ -267,6 +267,9 @@ impl Table {
     /// Reads what is planned, at most so many blocks of each file.
     pub(super) fn read(&mut self, files: &Files, plan: &Plan, blocks_max: usize) -> Vec<Row> {
         let mut rows = Vec::new();
+        for block in &plan.given_up {
+            self.commit(block);
+        }
         for file in &plan.read {
             for block in blocks_of(files, file, small()).into_iter().take(blocks_max) {
                 let block = block.unwrap();

@@ -28,7 +28,7 @@ fn expected(content: &[u8]) -> Vec<(u64, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_split_into_runs_gives_the_same_records(

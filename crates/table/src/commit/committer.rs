@@ -168,16 +168,11 @@ impl Plan for CommitPlan {
         base: Option<&LoadedTable>,
         tickets: &Tickets,
     ) -> Result<Step<Outcome>, TableError> {
-        let base = base.ok_or_else(|| gone(&self.name))?;
+        let base = base.ok_or_else(|| TableError::gone(&self.name))?;
         let guards = &self.attempts.guards;
         let state = guard::state_of(base, guards)?;
         if guards.table_uuid && self.checkpoint.table_uuid != base.metadata.uuid() {
-            return Err(TableError::new(
-                &self.name,
-                TableErrorKind::Recreated,
-                "it was dropped and made again while it was being written; start `frazil write` again to \
-                 write to the new table, from its own positions",
-            ));
+            return Err(TableError::recreated(&self.name));
         }
         match decide_with(&state, &self.checkpoint, guards) {
             Decision::Commit(_) => {}
@@ -299,14 +294,5 @@ fn ranges(checkpoint: &Checkpoint) -> String {
         r#"{{"ranges":{},"xxh3":"{:032x}"}}"#,
         all.len(),
         xxh3_128(json.as_bytes())
-    )
-}
-
-pub(crate) fn gone(name: &TableName) -> TableError {
-    TableError::new(
-        name,
-        TableErrorKind::Gone,
-        "it is no longer in the catalog; restore it, or start `frazil write` again to make it anew and \
-         read everything again",
     )
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Committer, Guards,
     attempts::{Attempts, Plan, Step, Tickets},
-    committer::{gone, state_change},
+    committer::state_change,
     guard,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl Plan for SetPlan {
         base: Option<&LoadedTable>,
         tickets: &Tickets,
     ) -> Result<Step<i64>, TableError> {
-        let base = base.ok_or_else(|| gone(&self.name))?;
+        let base = base.ok_or_else(|| TableError::gone(&self.name))?;
         if let Some(snapshot_id) = guard::find_commit(&base.metadata, self.id) {
             return Ok(Step::Done(snapshot_id));
         }

@@ -13,7 +13,6 @@ use crate::{
     commit::{
         Committer, PendingFile,
         attempts::{Attempts, Plan, Step, Tickets},
-        committer::gone,
         guard::{Lineage, check_format, lineage},
     },
     error::{TableError, TableErrorKind},
@@ -33,7 +32,7 @@ impl Committer {
         let mut taken = 0;
         for _ in 0..self.attempts.policy.conflicts_max {
             let Some(open) = self.open(name).await? else {
-                return Err(gone(name));
+                return Err(TableError::gone(name));
             };
             let outbox = &open.state.dead_letters.outbox;
             if outbox.is_empty() {
