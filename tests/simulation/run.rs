@@ -1,0 +1,160 @@
+//! The pipeline in a simulated world.
+
+use std::{sync::Arc, time::Duration};
+
+use frazil::{
+    pipeline::{self, Input, Progress, Services, WriteError, WriteJob},
+    source::Compute,
+};
+use frazil_dataset::{Dataset, parse_dataset};
+use frazil_service::shutdown::Shutdown;
+use frazil_sim::{
+    fault::FaultPlan,
+    lives::{self, Life, LifeEnd, Report},
+    scenario,
+    world::{World, simulate},
+};
+use frazil_table::{catalog::pointer::PointerCatalog, error::Remedy};
+use rand::Rng as _;
+use tokio::sync::watch;
+
+use crate::{
+    files::{Disk, FOLDER, SimFileSystem},
+    lines::{NumberedFile, NumberedFiles},
+};
+
+/// What is written, by how many.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    files: NumberedFiles,
+    writers: u64,
+    /// How much of each file is there at first, in hundredths; the rest comes as writers start.
+    percent_at_first: usize,
+    clock_skew_max: Duration,
+}
+
+impl Scene {
+    /// One writer of two files that are there from the start.
+    pub(crate) fn one_writer() -> Self {
+        Self {
+            files: NumberedFiles(vec![
+                NumberedFile::new(0..30),
+                NumberedFile::new(1_000..1_012),
+            ]),
+            writers: 1,
+            percent_at_first: 100,
+            clock_skew_max: Duration::ZERO,
+        }
+    }
+
+    /// Two writers that share nothing but the files and the table.
+    pub(crate) fn two_writers() -> Self {
+        Self {
+            writers: 2,
+            clock_skew_max: Duration::from_hours(1),
+            ..Self::one_writer()
+        }
+    }
+
+    /// Files that grow and are renamed between a writer's lives.
+    pub(crate) fn rotating() -> Self {
+        Self {
+            percent_at_first: 40,
+            ..Self::one_writer()
+        }
+    }
+}
+
+/// Runs it to its end and checks the invariants.
+pub(crate) fn run(scene: &Scene, seed: u64, plan: FaultPlan) -> Report {
+    let world = World::new(seed, plan);
+    let disk = Disk::default();
+    for (index, file) in scene.files.0.iter().enumerate() {
+        let there = file.cut(scene.percent_at_first);
+        disk.append(&format!("{index}.log"), &file.content[..there]);
+    }
+    let end = simulate(async {
+        let live = |life: Life| live(life, disk.clone());
+        lives::all(&world, scene.writers, scene.clock_skew_max, live).await;
+        if scene.percent_at_first < 100 {
+            finish_files(scene, &disk);
+            lives::all(&world, 1, scene.clock_skew_max, live).await;
+        }
+        lives::last(&world, scene.writers, live).await
+    });
+    lives::report(world, end, &scenario::table_name(), &scene.files, &[])
+}
+
+/// The rest of every file comes; the first one has been renamed by then.
+fn finish_files(scene: &Scene, disk: &Disk) {
+    disk.rename("0.log", "0.log.1");
+    for (index, file) in scene.files.0.iter().enumerate() {
+        let there = file.cut(scene.percent_at_first);
+        let name = if index == 0 {
+            "0.log.1".to_owned()
+        } else {
+            format!("{index}.log")
+        };
+        disk.append(&name, &file.content[there..]);
+    }
+}
+
+async fn live(life: Life, disk: Disk) -> LifeEnd {
+    let process = &life.process;
+    let catalog = PointerCatalog::new(
+        process.pointers(),
+        process.storage(),
+        "sim://lake",
+        process.clock(),
+        process.ids(),
+    );
+    let services = Services {
+        catalog: Arc::new(catalog),
+        clock: process.clock(),
+        ids: process.ids(),
+        files: Arc::new(SimFileSystem::new(process.clone(), disk)),
+    };
+    let job = WriteJob {
+        // The definition changes at every restart.
+        dataset: dataset((life.number + life.lane).is_multiple_of(2)),
+        input: Input::Files {
+            paths: vec![FOLDER.to_owned()],
+            as_new_source: false,
+        },
+        workers: process.world().random(|rng| rng.random_range(1..=2)),
+        memory_max_bytes: 64 * 1024 * 1024,
+        block_bytes: 400,
+        compute: Compute::Inline,
+    };
+    let (_never, shutdown) = Shutdown::triggered();
+    let (progress, _) = watch::channel(Progress::default());
+    match pipeline::write(&services, &job, &shutdown, &progress).await {
+        Ok(_) => LifeEnd::Complete,
+        Err(WriteError::Table(error)) => scenario::failed(&error),
+        Err(error) if error.remedy() == Remedy::Retry => LifeEnd::Fails(error.to_string()),
+        Err(error) => LifeEnd::Stops {
+            named: true,
+            error: format!("failed to {error}"),
+        },
+    }
+}
+
+/// `strict` takes a required column from a field that a third of the records cannot fill.
+fn dataset(strict: bool) -> Dataset {
+    let from = if strict { "v" } else { "n" };
+    let text = format!(
+        r#"
+format = "json"
+unknown_fields = "ignore"
+columns = [
+  {{ name = "number", type = "long", from = "n" }},
+  {{ name = "checked", type = "long", from = "{from}", required = true }},
+]
+[checkpoint]
+records = 12
+[limits]
+dead_letters_max = "100%"
+"#
+    );
+    parse_dataset(&text, "web.toml", "web").expect("the definition is right")
+}
