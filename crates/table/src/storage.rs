@@ -3,8 +3,14 @@
 //! Paths are absolute URIs with their scheme (`file:///…`). What `write` and `close` have
 //! returned from is durable: contents and folder entry alike.
 
+mod hdfs;
 pub mod iceberg_io;
 pub mod local;
+mod location;
+mod object;
+pub mod options;
+pub mod storages;
+mod vended;
 
 use std::{fmt::Debug, ops::Range};
 

@@ -4,9 +4,14 @@
 //! Catalogs that only hold a pointer (SQL, Hive) implement [`pointer::PointerStore`], and
 //! [`pointer::PointerCatalog`] does the rest; a REST server takes the two as they are.
 
+pub mod hive;
 pub mod metadata_file;
 pub mod pointer;
+pub mod postgres;
+pub mod rest;
+mod sql;
 pub mod sqlite;
+pub mod tls;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -37,6 +42,8 @@ pub trait Catalog: Debug + Send + Sync + 'static {
     ) -> Result<LoadedTable, CommitError>;
 
     /// One compare-and-swap: `updates` on exactly `base`, if `requirements` hold on it. Never retries.
+    /// A REST server knows no base: there it is `updates` on whatever is current, if `requirements` hold
+    /// on that. So whatever was decided on must be among them.
     async fn commit(
         &self,
         base: &LoadedTable,

@@ -44,6 +44,27 @@ pub trait PointerStore: Debug + Send + Sync + 'static {
     /// Its namespace exists already.
     async fn insert(&self, name: &TableName, new: &str) -> SwapOutcome;
 
+    /// As [`Self::swap`] from `base`, for stores that show other engines more of a table than its
+    /// pointer. What they show decides nothing.
+    async fn swap_shown(
+        &self,
+        base: &LoadedTable,
+        new: &str,
+        _metadata: &TableMetadata,
+    ) -> SwapOutcome {
+        self.swap(&base.name, &base.metadata_location, new).await
+    }
+
+    /// As [`Self::insert`], for stores that show other engines more of a table than its pointer.
+    async fn insert_shown(
+        &self,
+        name: &TableName,
+        new: &str,
+        _metadata: &TableMetadata,
+    ) -> SwapOutcome {
+        self.insert(name, new).await
+    }
+
     /// Makes the namespace; one that exists already is no error.
     async fn create_namespace(&self, namespace: &[String]) -> Result<(), CatalogError>;
 
@@ -278,7 +299,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         }
         let location = metadata_file::location(&metadata, 0, self.ids.uuid());
         self.write_metadata(&metadata, &location).await?;
-        let outcome = self.pointers.insert(name, &location).await;
+        let outcome = self.pointers.insert_shown(name, &location, &metadata).await;
         self.settle(outcome, &location).await?;
         Ok(self.loaded(name, metadata, location))
     }
@@ -298,10 +319,7 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         let version = metadata_file::version(&base.metadata_location) + 1;
         let location = metadata_file::location(&metadata, version, self.ids.uuid());
         self.write_metadata(&metadata, &location).await?;
-        let outcome = self
-            .pointers
-            .swap(&base.name, &base.metadata_location, &location)
-            .await;
+        let outcome = self.pointers.swap_shown(base, &location, &metadata).await;
         self.settle(outcome, &location).await?;
         self.trim(&metadata, &expired).await;
         Ok(self.loaded(&base.name, metadata, location))

@@ -14,17 +14,19 @@ use async_trait::async_trait;
 use frazil_dataset::TableName;
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
 };
 
 use super::{
     CatalogError,
     pointer::{PointerStore, SwapOutcome},
+    sql::{self, Change, Statement},
 };
 use crate::storage::local::create_folder_durably;
-
-/// The catalog's name within its tables.
-const CATALOG: &str = "frazil";
 
 /// How long a statement waits for another process's lock. Longer hides a stuck process; shorter
 /// gives up on a busy one.
@@ -32,25 +34,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections of one process. SQLite has one writer at a time; more would only wait.
 const CONNECTIONS_MAX: u32 = 4;
-
-const CREATE_TABLES: &str = "CREATE TABLE IF NOT EXISTS iceberg_tables (\
-    catalog_name VARCHAR(255) NOT NULL, \
-    table_namespace VARCHAR(255) NOT NULL, \
-    table_name VARCHAR(255) NOT NULL, \
-    metadata_location VARCHAR(1000), \
-    previous_metadata_location VARCHAR(1000), \
-    iceberg_type VARCHAR(5), \
-    PRIMARY KEY (catalog_name, table_namespace, table_name))";
-
-const CREATE_NAMESPACES: &str = "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (\
-    catalog_name VARCHAR(255) NOT NULL, \
-    namespace VARCHAR(255) NOT NULL, \
-    property_key VARCHAR(255), \
-    property_value VARCHAR(1000), \
-    PRIMARY KEY (catalog_name, namespace, property_key))";
-
-/// Tables, not views: V0 catalogs leave the type null.
-const IS_TABLE: &str = "(iceberg_type = 'TABLE' OR iceberg_type IS NULL)";
 
 /// Pointers in a SQLite file.
 #[derive(Debug, Clone)]
@@ -106,19 +89,18 @@ impl SqlitePointers {
         )
         .fetch_optional(&self.pool)
         .await?;
-        if columns.iter().any(|c| c == "iceberg_type") && namespaces.is_some() {
+        if columns.iter().any(|c| c == sql::TYPE_COLUMN) && namespaces.is_some() {
             return Ok(());
         }
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(CREATE_TABLES)
+        sqlx::query(sql::CREATE_TABLES)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(CREATE_NAMESPACES)
+        sqlx::query(sql::CREATE_NAMESPACES)
             .execute(&mut *transaction)
             .await?;
-        if !columns.is_empty() && !columns.iter().any(|c| c == "iceberg_type") {
-            // A V0 catalog, as older Java and PyIceberg make it; this is Java's own upgrade.
-            sqlx::query("ALTER TABLE iceberg_tables ADD COLUMN iceberg_type VARCHAR(5)")
+        if !columns.is_empty() && !columns.iter().any(|c| c == sql::TYPE_COLUMN) {
+            sqlx::query(sql::ADD_TYPE)
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -137,8 +119,9 @@ impl SqlitePointers {
             Ok(transaction) => transaction,
             Err(error) => return self.not_done(&error),
         };
-        match change.run(&mut transaction).await {
-            Ok(1) => {}
+        let statement = change.statement();
+        match query(&statement).execute(&mut *transaction).await {
+            Ok(done) if done.rows_affected() == 1 => {}
             Ok(_) => return self.give_up(transaction, change.conflict()).await,
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
                 return self.give_up(transaction, change.conflict()).await;
@@ -223,65 +206,10 @@ impl SqlitePointers {
     }
 }
 
-/// One change of a pointer. It is done if it touches one row.
-enum Change<'a> {
-    Swap {
-        name: &'a TableName,
-        expected: &'a str,
-        new: &'a str,
-    },
-    Insert {
-        name: &'a TableName,
-        new: &'a str,
-    },
-}
-
-impl Change<'_> {
-    async fn run(&self, transaction: &mut Transaction<'_, Sqlite>) -> Result<u64, sqlx::Error> {
-        let result = match self {
-            Change::Swap {
-                name,
-                expected,
-                new,
-            } => {
-                let statement = format!(
-                    "UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ? \
-                     WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? \
-                     AND metadata_location = ? AND {IS_TABLE}"
-                );
-                sqlx::query(&statement)
-                    .bind(new)
-                    .bind(expected)
-                    .bind(CATALOG)
-                    .bind(name.namespace.join("."))
-                    .bind(&name.table)
-                    .bind(expected)
-                    .execute(&mut **transaction)
-                    .await?
-            }
-            Change::Insert { name, new } => {
-                sqlx::query(
-                    "INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name, \
-                     metadata_location, previous_metadata_location, iceberg_type) \
-                     VALUES (?, ?, ?, ?, NULL, 'TABLE')",
-                )
-                .bind(CATALOG)
-                .bind(name.namespace.join("."))
-                .bind(&name.table)
-                .bind(new)
-                .execute(&mut **transaction)
-                .await?
-            }
-        };
-        Ok(result.rows_affected())
-    }
-
-    fn conflict(&self) -> SwapOutcome {
-        SwapOutcome::Conflict(match self {
-            Change::Swap { name, .. } => format!("table {name} was changed meanwhile"),
-            Change::Insert { name, .. } => format!("table {name} was made meanwhile"),
-        })
-    }
+/// The statement with its arguments.
+fn query(statement: &Statement) -> Query<'_, Sqlite, SqliteArguments<'_>> {
+    let query = sqlx::query(statement.text);
+    statement.arguments.iter().fold(query, Query::bind)
 }
 
 #[async_trait]
@@ -291,16 +219,11 @@ impl PointerStore for SqlitePointers {
     }
 
     async fn get(&self, name: &TableName) -> Result<Option<String>, CatalogError> {
-        let statement = format!(
-            "SELECT metadata_location FROM iceberg_tables WHERE catalog_name = ? \
-             AND table_namespace = ? AND table_name = ? AND {IS_TABLE}"
-        );
-        let found: Option<Option<String>> = sqlx::query_scalar(&statement)
-            .bind(CATALOG)
-            .bind(name.namespace.join("."))
-            .bind(&name.table)
+        let statement = sql::get(name);
+        let found: Option<Option<String>> = query(&statement)
             .fetch_optional(&self.pool)
             .await
+            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
             .map_err(|e| self.error(&e))?;
         match found {
             None => Ok(None),
@@ -326,36 +249,20 @@ impl PointerStore for SqlitePointers {
     }
 
     async fn create_namespace(&self, namespace: &[String]) -> Result<(), CatalogError> {
-        sqlx::query(
-            "INSERT OR IGNORE INTO iceberg_namespace_properties \
-             (catalog_name, namespace, property_key, property_value) VALUES (?, ?, 'exists', 'true')",
-        )
-        .bind(CATALOG)
-        .bind(namespace.join("."))
-        .execute(&self.pool)
-        .await
-        .map_err(|e| self.error(&e))?;
+        query(&sql::create_namespace(namespace))
+            .execute(&self.pool)
+            .await
+            .map_err(|e| self.error(&e))?;
         Ok(())
     }
 
     async fn list(&self) -> Result<Vec<TableName>, CatalogError> {
-        let statement = format!(
-            "SELECT table_namespace, table_name FROM iceberg_tables WHERE catalog_name = ? \
-             AND {IS_TABLE} ORDER BY table_namespace, table_name"
-        );
-        let rows = sqlx::query(&statement)
-            .bind(CATALOG)
+        let rows = query(&sql::list())
             .fetch_all(&self.pool)
             .await
             .map_err(|e| self.error(&e))?;
         rows.iter()
-            .map(|row| {
-                let namespace: String = row.try_get(0)?;
-                Ok(TableName {
-                    namespace: namespace.split('.').map(str::to_string).collect(),
-                    table: row.try_get(1)?,
-                })
-            })
+            .map(|row| Ok(sql::listed(row.try_get(0)?, row.try_get(1)?)))
             .collect::<Result<_, sqlx::Error>>()
             .map_err(|e| self.error(&e))
     }

@@ -139,6 +139,11 @@ pub fn stale_keys<S: BuildHasher>(
     stale
 }
 
+/// Whether a property is the state's header or one of its chunks.
+pub(crate) fn is_ours(key: &str) -> bool {
+    key == KEY || is_chunk(key)
+}
+
 fn damaged(reason: &str) -> StateError {
     StateError::Damaged {
         reason: reason.to_string(),

@@ -19,7 +19,19 @@ use iceberg::{
     },
 };
 
+use crate::on::{On, on_each_catalog};
 use crate::support::{Fault, Lake, Writer, name, uuid_of};
+
+on_each_catalog! {
+    entries_are_applied_once_and_then_dropped,
+    lost_replies_and_helpers_change_nothing,
+    one_that_is_gone_is_made_again_where_it_stood,
+    another_s_table_of_that_name_stops,
+    one_that_went_back_in_time_stops,
+    a_table_that_went_back_behind_it_stops_before_it_gives_out_a_number_twice,
+    a_manifest_that_is_gone_stops_and_too_many_pending_stop,
+    a_manifest_is_of_one_spec_and_one_schema,
+}
 
 /// A file of dead letters that only its manifest will speak of.
 fn rejects(dead_letters: &LoadedTable, file: &str) -> Vec<PendingFile> {
@@ -76,9 +88,8 @@ async fn pending(lake: &Lake) -> Vec<u64> {
     lake.state().await.dead_letters.outbox.into_keys().collect()
 }
 
-#[tokio::test]
-async fn entries_are_applied_once_and_then_dropped() {
-    let lake = Lake::with_table(&[]).await;
+async fn entries_are_applied_once_and_then_dropped(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     give(&lake, "a").await;
     assert_eq!(pending(&lake).await, [1]);
     assert_eq!(held(&lake).await, [] as [&str; 0]);
@@ -110,9 +121,8 @@ async fn entries_are_applied_once_and_then_dropped() {
     assert_eq!(pending(&lake).await, [] as [u64; 0]);
 }
 
-#[tokio::test]
-async fn lost_replies_and_helpers_change_nothing() {
-    let lake = Arc::new(Lake::with_table(&[]).await);
+async fn lost_replies_and_helpers_change_nothing(on: On) {
+    let lake = Arc::new(Lake::with_table(on, &[]).await);
     give(&lake, "a").await;
     give(&lake, "b").await;
     let helper = Arc::clone(&lake);
@@ -136,9 +146,8 @@ async fn lost_replies_and_helpers_change_nothing() {
     assert_eq!(held(&lake).await, ["a", "b", "c", "c"]);
 }
 
-#[tokio::test]
-async fn one_that_is_gone_is_made_again_where_it_stood() {
-    let lake = Lake::with_table(&[]).await;
+async fn one_that_is_gone_is_made_again_where_it_stood(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     give(&lake, "a").await;
     apply(&lake).await;
     give(&lake, "b").await;
@@ -161,9 +170,8 @@ async fn one_that_is_gone_is_made_again_where_it_stood() {
     assert_eq!(held(&lake).await, ["b", "c"]);
 }
 
-#[tokio::test]
-async fn another_s_table_of_that_name_stops() {
-    let lake = Lake::with_table(&[]).await;
+async fn another_s_table_of_that_name_stops(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     give(&lake, "a").await;
     lake.drop_table(&name()).await;
     lake.catalog
@@ -182,9 +190,8 @@ async fn another_s_table_of_that_name_stops() {
     assert!(error.to_string().contains("rename it"), "{error}");
 }
 
-#[tokio::test]
-async fn one_that_went_back_in_time_stops() {
-    let lake = Lake::with_table(&[]).await;
+async fn one_that_went_back_in_time_stops(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     give(&lake, "a").await;
     let early = lake.dead_letters().await.metadata_location;
     apply(&lake).await;
@@ -217,9 +224,8 @@ async fn one_that_went_back_in_time_stops() {
     assert!(error.to_string().contains("went back in time"), "{error}");
 }
 
-#[tokio::test]
-async fn a_table_that_went_back_behind_it_stops_before_it_gives_out_a_number_twice() {
-    let lake = Lake::with_table(&[]).await;
+async fn a_table_that_went_back_behind_it_stops_before_it_gives_out_a_number_twice(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     give(&lake, "a").await;
     apply(&lake).await;
     let writer = Writer::start(lake.committer()).await;
@@ -249,9 +255,8 @@ async fn a_table_that_went_back_behind_it_stops_before_it_gives_out_a_number_twi
     assert_eq!(held(&lake).await, ["a", "b"]);
 }
 
-#[tokio::test]
-async fn a_manifest_that_is_gone_stops_and_too_many_pending_stop() {
-    let lake = Lake::with_table(&[]).await;
+async fn a_manifest_that_is_gone_stops_and_too_many_pending_stop(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     for number in 0..OUTBOX_ENTRIES_MAX {
         give(&lake, &number.to_string()).await;
     }
@@ -281,9 +286,8 @@ async fn a_manifest_that_is_gone_stops_and_too_many_pending_stop() {
     assert_eq!(held(&lake).await.len(), OUTBOX_ENTRIES_MAX);
 }
 
-#[tokio::test]
-async fn a_manifest_is_of_one_spec_and_one_schema() {
-    let lake = Lake::with_table(&[]).await;
+async fn a_manifest_is_of_one_spec_and_one_schema(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     let table = lake.dead_letters().await;
     assert!(write_manifest(&table, &[], RandomIds.uuid()).await.is_err());
     let mut files = rejects(&table, "a");

@@ -12,11 +12,21 @@ use iceberg::{
     spec::{FormatVersion, MAIN_BRANCH, SnapshotReference, SnapshotRetention},
 };
 
+use crate::on::{On, on_each_catalog};
 use crate::support::{Lake, Writer, counted, creation, name, numbers, set_to, write};
 
-#[tokio::test]
-async fn a_table_made_again_or_dropped_stops_its_writer() {
-    let lake = Lake::with_table(&[]).await;
+on_each_catalog! {
+    a_table_made_again_or_dropped_stops_its_writer,
+    another_table_s_state_stops,
+    a_rolled_back_table_stops_until_an_operator_decides,
+    expired_snapshots_stop_nobody,
+    a_state_that_is_missing_newer_or_damaged_stops,
+    formats_that_are_not_written_are_refused_by_name,
+    rows_of_a_dropped_column_must_be_encoded_again,
+}
+
+async fn a_table_made_again_or_dropped_stops_its_writer(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     write(&lake, &[10]).await;
     let writer = Writer::start(lake.committer()).await;
     let checkpoint = writer.checkpoint(1, 20).await;
@@ -43,9 +53,8 @@ async fn a_table_made_again_or_dropped_stops_its_writer() {
     assert!(lake.load().await.metadata.current_snapshot().is_none());
 }
 
-#[tokio::test]
-async fn another_table_s_state_stops() {
-    let lake = Lake::with_table(&[]).await;
+async fn another_table_s_state_stops(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     write(&lake, &[10]).await;
     let properties = lake.load().await.metadata.properties().clone();
     lake.drop_table(&name()).await;
@@ -66,9 +75,8 @@ async fn another_table_s_state_stops() {
     assert!(error.to_string().contains("frazil offsets set"), "{error}");
 }
 
-#[tokio::test]
-async fn a_rolled_back_table_stops_until_an_operator_decides() {
-    let lake = Lake::with_table(&[]).await;
+async fn a_rolled_back_table_stops_until_an_operator_decides(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     write(&lake, &[10, 20, 30]).await;
     let table = lake.load().await;
     let first = table.metadata.history()[0].snapshot_id;
@@ -102,9 +110,8 @@ async fn a_rolled_back_table_stops_until_an_operator_decides() {
     assert_eq!(numbers(&lake.load().await).await, counted(0..30));
 }
 
-#[tokio::test]
-async fn expired_snapshots_stop_nobody() {
-    let lake = Lake::with_table(&[]).await;
+async fn expired_snapshots_stop_nobody(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     write(&lake, &[10, 20]).await;
     // A foreign snapshot on top, and all below it expired, ours among them.
     let table = lake.load().await;
@@ -142,9 +149,8 @@ async fn expired_snapshots_stop_nobody() {
     assert_eq!(numbers(&lake.load().await).await, counted(0..30));
 }
 
-#[tokio::test]
-async fn a_state_that_is_missing_newer_or_damaged_stops() {
-    let lake = Lake::with_table(&[]).await;
+async fn a_state_that_is_missing_newer_or_damaged_stops(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     write(&lake, &[10]).await;
     let table = lake.load().await;
     let set = |key: &str, value: &str| TableUpdate::SetProperties {
@@ -189,9 +195,8 @@ async fn a_state_that_is_missing_newer_or_damaged_stops() {
     );
 }
 
-#[tokio::test]
-async fn formats_that_are_not_written_are_refused_by_name() {
-    let lake = Lake::with_table(&[]).await;
+async fn formats_that_are_not_written_are_refused_by_name(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     let upgrade = TableUpdate::UpgradeFormatVersion {
         format_version: FormatVersion::V3,
     };
@@ -204,9 +209,8 @@ async fn formats_that_are_not_written_are_refused_by_name() {
     assert!(error.to_string().contains("version 3"), "{error}");
 }
 
-#[tokio::test]
-async fn rows_of_a_dropped_column_must_be_encoded_again() {
-    let lake = Lake::with_table(&[]).await;
+async fn rows_of_a_dropped_column_must_be_encoded_again(on: On) {
+    let lake = Lake::with_table(on, &[]).await;
     let writer = Writer::start(lake.committer()).await;
     let checkpoint = writer.checkpoint(1, 10).await;
     let table = lake.load().await;

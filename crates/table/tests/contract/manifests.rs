@@ -13,6 +13,7 @@ use iceberg::{
     },
 };
 
+use crate::on::On;
 use crate::support::{Lake, Writer, counted, name, numbers};
 
 async fn write(lake: &Lake, count: u64, step: u64) {
@@ -27,7 +28,7 @@ async fn write(lake: &Lake, count: u64, step: u64) {
 
 #[tokio::test]
 async fn merged_manifests_are_few_and_lose_nothing() {
-    let lake = Lake::with_table(&[("commit.manifest.min-count-to-merge", "5")]).await;
+    let lake = Lake::with_table(On::Sqlite, &[("commit.manifest.min-count-to-merge", "5")]).await;
     for _ in 0..23 {
         write(&lake, 1, 3).await;
         let manifests = snapshot::manifests(&lake.load().await).await.unwrap();
@@ -67,7 +68,7 @@ async fn full_manifests_are_left_alone_and_merging_can_be_turned_off() {
         ("commit.manifest.min-count-to-merge", "3"),
         ("commit.manifest.target-size-bytes", "1"),
     ];
-    let lake = Lake::with_table(&tiny).await;
+    let lake = Lake::with_table(On::Sqlite, &tiny).await;
     write(&lake, 6, 2).await;
     assert_eq!(
         snapshot::manifests(&lake.load().await).await.unwrap().len(),
@@ -77,7 +78,7 @@ async fn full_manifests_are_left_alone_and_merging_can_be_turned_off() {
         ("commit.manifest.min-count-to-merge", "3"),
         ("commit.manifest-merge.enabled", "false"),
     ];
-    let lake = Lake::with_table(&off).await;
+    let lake = Lake::with_table(On::Sqlite, &off).await;
     write(&lake, 6, 2).await;
     assert_eq!(
         snapshot::manifests(&lake.load().await).await.unwrap().len(),
@@ -88,7 +89,7 @@ async fn full_manifests_are_left_alone_and_merging_can_be_turned_off() {
 
 #[tokio::test]
 async fn partition_specs_keep_manifests_of_their_own() {
-    let lake = Lake::with_table(&[("commit.manifest.min-count-to-merge", "3")]).await;
+    let lake = Lake::with_table(On::Sqlite, &[("commit.manifest.min-count-to-merge", "3")]).await;
     write(&lake, 4, 2).await;
     let spec = UnboundPartitionSpec::builder()
         .add_partition_field(2, "m_trunc", Transform::Truncate(10))
@@ -120,7 +121,7 @@ async fn partition_specs_keep_manifests_of_their_own() {
 /// Another engine adds a manifest of deletes; appends and merges carry it as it is.
 #[tokio::test]
 async fn delete_manifests_are_carried() {
-    let lake = Lake::with_table(&[("commit.manifest.min-count-to-merge", "3")]).await;
+    let lake = Lake::with_table(On::Sqlite, &[("commit.manifest.min-count-to-merge", "3")]).await;
     write(&lake, 2, 2).await;
     let table = lake.load().await;
     let io = file_io(Arc::clone(&table.storage));

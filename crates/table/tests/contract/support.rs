@@ -8,7 +8,7 @@ use std::sync::{
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use frazil_dataset::TableName;
-use frazil_service::clock::{Clock, Ids, RandomIds};
+use frazil_service::clock::{Clock, Ids as _, RandomIds};
 use frazil_table::{
     catalog::{Catalog, Creation, LoadedTable, pointer::PointerCatalog, sqlite::SqlitePointers},
     commit::{
@@ -31,6 +31,7 @@ use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use uuid::Uuid;
 
 pub(crate) use crate::faults::{Fault, FaultyCatalog};
+use crate::on::{Address, On};
 
 pub(crate) fn name() -> TableName {
     TableName {
@@ -59,9 +60,10 @@ impl Clock for TestClock {
     }
 }
 
-/// A folder with a SQLite catalog and a warehouse.
+/// A catalog of its own, and a warehouse.
 pub(crate) struct Lake {
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
+    pub(crate) address: Address,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) clock: Arc<TestClock>,
@@ -69,34 +71,58 @@ pub(crate) struct Lake {
 }
 
 impl Lake {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(on: On) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new());
         let clock = TestClock::new();
-        let root = LocalStorage::uri(&folder.path().join("warehouse")).unwrap();
-        let pointers = SqlitePointers::open(&folder.path().join("catalog.db"))
-            .await
-            .unwrap();
-        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let address = Address::new(on, folder.path()).await;
+        Self {
+            _folder: folder,
+            storage: Arc::new(LocalStorage::new()),
+            catalog: address.connect(clock.clone()).await,
+            clock,
+            root: address.root().to_owned(),
+            address,
+        }
+    }
+
+    /// A SQLite catalog in the folder, and the warehouse at `root` of the storage.
+    pub(crate) async fn over(
+        folder: tempfile::TempDir,
+        storage: Arc<dyn Storage>,
+        root: String,
+    ) -> Self {
+        let clock = TestClock::new();
+        let file = folder.path().join("catalog.db");
+        let pointers = SqlitePointers::open(&file).await.unwrap();
+        let ids = Arc::new(RandomIds);
         let catalog =
             PointerCatalog::new(pointers, Arc::clone(&storage), &root, clock.clone(), ids);
         Self {
-            folder,
+            _folder: folder,
             storage,
             catalog: Arc::new(catalog),
             clock,
+            address: Address::Sqlite {
+                file,
+                root: root.clone(),
+            },
             root,
         }
     }
 
     /// A lake with the table in it.
-    pub(crate) async fn with_table(properties: &[(&str, &str)]) -> Self {
-        let lake = Self::new().await;
+    pub(crate) async fn with_table(on: On, properties: &[(&str, &str)]) -> Self {
+        let lake = Self::new(on).await;
         lake.committer()
             .create(&name(), creation(properties))
             .await
             .unwrap();
         lake
+    }
+
+    /// Another process's connection to the catalog.
+    pub(crate) async fn connect(&self) -> Arc<dyn Catalog> {
+        self.address.connect(self.clock.clone()).await
     }
 
     pub(crate) fn committer(&self) -> Committer {
@@ -152,30 +178,15 @@ impl Lake {
 
     /// Points the catalog at that metadata file, as a restored backup would.
     pub(crate) async fn rewind(&self, table: &TableName, location: &str) {
-        use frazil_table::catalog::pointer::{PointerStore, SwapOutcome};
-        let pointers = SqlitePointers::open(&self.folder.path().join("catalog.db"))
-            .await
-            .unwrap();
-        let now = pointers.get(table).await.unwrap().unwrap();
-        assert_eq!(
-            pointers.swap(table, &now, location).await,
-            SwapOutcome::Swapped
-        );
+        self.address.rewind(table, location).await;
     }
 
     /// Takes the table out of the catalog.
     pub(crate) async fn drop_table(&self, table: &TableName) {
-        let path = self.folder.path().join("catalog.db");
-        let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display()))
-            .await
-            .unwrap();
-        sqlx::query("DELETE FROM iceberg_tables WHERE table_name = ?")
-            .bind(&table.table)
-            .execute(&pool)
-            .await
-            .unwrap();
+        self.address.drop_table(table).await;
     }
 
+    /// All files, but for the checksums that Hadoop puts beside its own.
     pub(crate) async fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = self
             .storage
@@ -184,6 +195,7 @@ impl Lake {
             .unwrap()
             .into_iter()
             .map(|file| file.path)
+            .filter(|path| path.rsplit('.').next() != Some("crc"))
             .collect();
         files.sort();
         files

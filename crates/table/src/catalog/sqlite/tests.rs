@@ -86,7 +86,7 @@ async fn an_older_catalog_gets_the_missing_column() {
         .filename(&path)
         .create_if_missing(true);
     let pool = SqlitePool::connect_with(options).await.unwrap();
-    sqlx::query(&CREATE_TABLES.replace("iceberg_type VARCHAR(5), ", ""))
+    sqlx::query(&sql::CREATE_TABLES.replace("iceberg_type VARCHAR(5), ", ""))
         .execute(&pool)
         .await
         .unwrap();
