@@ -4,8 +4,15 @@
 
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/deployments.rs"]
+mod deployments;
 #[path = "cli/init.rs"]
 mod init;
+#[path = "cli/inputs.rs"]
+mod inputs;
+#[path = "../crates/table/tests/contract/stack.rs"]
+#[allow(dead_code, reason = "tests of catalogs ask more of a server")]
+mod stack;
 #[path = "cli/tables.rs"]
 mod tables;
 #[path = "cli/usage.rs"]
@@ -89,14 +96,10 @@ fn command_in(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frazil"));
     command.current_dir(folder).args(arguments);
     // A developer's own settings must not change what is tested.
-    for name in [
-        "FRAZIL_CONFIG",
-        "FRAZIL_DATA_DIR",
-        "FRAZIL_CATALOG__URI",
-        "FRAZIL_CATALOG__TYPE",
-        "FRAZIL_CATALOG__WAREHOUSE",
-    ] {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FRAZIL_") {
+            command.env_remove(name);
+        }
     }
     command
 }

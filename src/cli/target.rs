@@ -1,20 +1,27 @@
-//! What a command works on: settings, a catalog, a dataset, its table.
+//! What a command works on: settings, a catalog and its storages, a dataset, its table.
 
-use std::{path::Path, sync::Arc};
+mod options;
+mod present;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use frazil_dataset::{Dataset, TableName};
+use frazil_dataset::{Connection, Dataset, StorageSettings, TableName};
 use frazil_service::{
     clock::{RandomIds, SystemClock},
     settings::{ResolvedCatalog, Settings, load_dataset},
 };
 use frazil_table::{
     catalog::{
-        Catalog, CatalogError, CommitError, Creation, LoadedTable, pointer::PointerCatalog,
+        Catalog, CatalogError, CommitError, Creation, LoadedTable,
+        hive::HivePointers,
+        pointer::{PointerCatalog, PointerStore},
+        postgres::PostgresPointers,
+        rest::{RestCatalog, StorageFactory},
         sqlite::SqlitePointers,
     },
-    storage::local::LocalStorage,
+    storage::{Storage, StorageError, storages::Storages},
 };
 use iceberg::{TableRequirement, TableUpdate};
 
@@ -36,14 +43,16 @@ impl Context {
         load_dataset(argument).with_context(|| format!("load dataset {argument}"))
     }
 
-    /// The catalog of that name (the deployment's own without one), to read from. Where the embedded
+    /// The catalog of that name (the deployment's own without one), to read from. Where a SQLite
     /// catalog's file is not there yet, one without tables: looking must not make files.
     pub(crate) async fn catalog(&self, name: Option<&str>) -> anyhow::Result<Arc<dyn Catalog>> {
-        let resolved = self.settings()?.catalog(name).context("find the catalog")?;
-        if sqlite_path(&resolved).exists() {
-            open_catalog(&resolved).await
-        } else {
-            Ok(Arc::new(NotYet { uri: resolved.uri }))
+        let settings = self.settings()?;
+        let resolved = settings.catalog(name).context("find the catalog")?;
+        match &resolved.connection {
+            Connection::Sqlite(file) if !Path::new(&file.path).exists() => Ok(Arc::new(NotYet {
+                uri: resolved.connection.uri(),
+            })),
+            _ => open_catalog(&resolved, &settings.deployment.storage).await,
         }
     }
 
@@ -71,28 +80,75 @@ impl Context {
     }
 }
 
-fn sqlite_path(resolved: &ResolvedCatalog) -> &Path {
-    Path::new(
-        resolved
-            .uri
-            .strip_prefix("sqlite:")
-            .unwrap_or(&resolved.uri),
-    )
+/// Opens a catalog with the deployment's storages, making the catalog's own tables where there are none.
+pub(crate) async fn open_catalog(
+    resolved: &ResolvedCatalog,
+    storage: &StorageSettings,
+) -> anyhow::Result<Arc<dyn Catalog>> {
+    present::check(resolved, storage)?;
+    let storages = Arc::new(Storages::new(
+        options::storage(storage),
+        Arc::new(RandomIds),
+    ));
+    let opened: Result<Arc<dyn Catalog>, CatalogError> = match &resolved.connection {
+        Connection::Sqlite(file) => SqlitePointers::open(Path::new(&file.path))
+            .await
+            .map(|pointers| over(pointers, storages, resolved)),
+        Connection::Postgres(server) => PostgresPointers::open(options::postgres(server))
+            .await
+            .map(|pointers| over(pointers, storages, resolved)),
+        Connection::Hive(servers) => {
+            let options = options::hive(servers).map_err(Failure::usage)?;
+            let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+            let pointers = HivePointers::new(options, clock, ids);
+            Ok(over(pointers, storages, resolved))
+        }
+        Connection::Rest(server) => RestCatalog::open(
+            options::rest(server, resolved.warehouse.as_deref()),
+            Arc::new(TableStorages(storages)),
+            Arc::new(SystemClock),
+            Arc::new(RandomIds),
+        )
+        .await
+        .map(|catalog| Arc::new(catalog) as _),
+    };
+    opened.context("open the catalog")
 }
 
-/// Opens a catalog, making its file where there is none.
-pub(crate) async fn open_catalog(resolved: &ResolvedCatalog) -> anyhow::Result<Arc<dyn Catalog>> {
-    let pointers = SqlitePointers::open(sqlite_path(resolved))
-        .await
-        .context("open the catalog")?;
-    let catalog = PointerCatalog::new(
-        pointers,
-        Arc::new(LocalStorage::new()),
-        &resolved.warehouse,
-        Arc::new(SystemClock),
-        Arc::new(RandomIds),
-    );
-    Ok(Arc::new(catalog))
+/// A catalog of pointers, whose new tables lie in the deployment's warehouse.
+fn over<P: PointerStore>(
+    pointers: P,
+    storages: Arc<Storages>,
+    resolved: &ResolvedCatalog,
+) -> Arc<dyn Catalog> {
+    let warehouse = resolved.warehouse.as_deref().unwrap_or_default();
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+    Arc::new(PointerCatalog::new(
+        pointers, storages, warehouse, clock, ids,
+    ))
+}
+
+/// The deployment's storages, with what a REST catalog says of a table.
+#[derive(Debug)]
+struct TableStorages(Arc<Storages>);
+
+impl StorageFactory for TableStorages {
+    fn for_table(
+        &self,
+        _location: &str,
+        properties: &HashMap<String, String>,
+    ) -> Result<Arc<dyn Storage>, StorageError> {
+        let of_storage = |name: &String| {
+            ["s3.", "gcs.", "adls.", "client."]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
+        // Without any, tables share the connections.
+        if !properties.keys().any(of_storage) {
+            return Ok(Arc::clone(&self.0) as _);
+        }
+        Ok(Arc::new(self.0.with_properties(properties)?))
+    }
 }
 
 /// A catalog whose file nobody has made yet.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use frazil::{
-    pipeline::{self, Input, Progress, Services, WriteJob, WriteReport},
+    pipeline::{self, Input, Progress, Services, WriteError, WriteJob, WriteReport},
     source::{BlockOptions, Compute, LocalFileSystem},
 };
 use frazil_dataset::{Dataset, SourceSpec};
@@ -23,12 +23,17 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Context,
     exit::{self, Exit, Failure},
-    output::Output,
+    output::{Output, counted},
     target,
 };
 
 /// Progress is shown once a run takes longer than this.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// More data files of a run than this, with fewer rows each than that, and it is told: every query
+/// opens each of them.
+const FILES_MANY: u64 = 100;
+const ROWS_FEW: u64 = 1_000;
 
 /// How often progress is drawn: often enough to look alive, too seldom to cost anything.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -107,16 +112,20 @@ pub(crate) async fn run(
         let ended = match result {
             Ok(report) => {
                 tell(&dataset, &report, took, context.json, out)?;
-                verdict(&dataset, &report)
+                let ended = verdict(&dataset, &report);
+                report
+                    .failed_sources
+                    .into_iter()
+                    .fold(ended, |ended, error| {
+                        let error = WriteError::from(error);
+                        let after = Exit::after(error.remedy());
+                        tell_failure(args, &dataset, error);
+                        ended.and(after)
+                    })
             }
             Err(error) => {
                 let ended = Exit::after(error.remedy());
-                let error = anyhow::Error::new(error);
-                exit::report(&if args.datasets.len() > 1 {
-                    error.context(format!("write dataset {}", dataset.name))
-                } else {
-                    error
-                });
+                tell_failure(args, &dataset, error);
                 ended
             }
         };
@@ -124,6 +133,15 @@ pub(crate) async fn run(
         out.flush()?;
     }
     Ok(exit)
+}
+
+fn tell_failure(args: &WriteArgs, dataset: &Dataset, error: WriteError) {
+    let error = anyhow::Error::new(error);
+    exit::report(&if args.datasets.len() > 1 {
+        error.context(format!("write dataset {}", dataset.name))
+    } else {
+        error
+    });
 }
 
 fn job(args: &WriteArgs, dataset: Dataset) -> anyhow::Result<WriteJob> {
@@ -168,10 +186,10 @@ async fn services(context: &Context, dataset: &Dataset) -> anyhow::Result<Servic
     let resolved = settings
         .catalog(dataset.catalog.as_deref())
         .context("find the catalog")?;
-    let catalog = target::open_catalog(&resolved).await?;
+    let catalog = target::open_catalog(&resolved, &settings.deployment.storage).await?;
     tracing::info!(
         catalog = catalog.describe(),
-        warehouse = resolved.warehouse,
+        warehouse = resolved.warehouse.as_deref().unwrap_or("the catalog's own"),
         "writing dataset {} to table {}",
         dataset.name,
         dataset.table
@@ -227,6 +245,7 @@ fn tell(
             "metadata_location": report.metadata_location,
             "stopped": report.stopped,
             "notes": report.notes,
+            "failed_sources": report.failed_sources.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "seconds": took.as_secs_f64(),
         }));
     }
@@ -272,11 +291,19 @@ fn tell(
     if report.stopped {
         out.line("  stopped by a signal before the end of the input; start it again to go on")?;
     }
+    if report.data_files > FILES_MANY && counts.rows_written / report.data_files < ROWS_FEW {
+        let partition_by = dataset.partition_by.iter().map(ToString::to_string);
+        out.line(format!(
+            "  many small files: {} rows each; partition_by = [{}] may be too fine for this input, and checkpoints too frequent",
+            counts.rows_written / report.data_files,
+            partition_by.collect::<Vec<_>>().join(", ")
+        ))?;
+    }
     let snapshot = match report.snapshot_id {
         Some(id) => format!(
-            "{} data files in {} commits, snapshot {id}",
-            HumanCount(report.data_files),
-            HumanCount(report.commits)
+            "{} in {}, snapshot {id}",
+            counted(report.data_files, "data file"),
+            counted(report.commits, "commit")
         ),
         None => "nothing new to commit".to_owned(),
     };

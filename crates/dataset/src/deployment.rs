@@ -1,33 +1,30 @@
 //! A deployment file's values: where this deployment's catalogs and storages are.
+//!
+//! What is left out of the file is `None` here: defaults are those of the part that acts on a value.
 
-/// A deployment: its catalogs. Without a file, the embedded default.
+mod catalog;
+mod storage;
+
+use std::fmt;
+
+pub use catalog::{
+    Authorization, CatalogKind, CatalogSettings, Connection, HiveSettings, OAuth2Settings,
+    PostgresSettings, RestSettings, SigV4Settings, SqliteSettings, TlsSettings,
+};
+pub use storage::{
+    AccessKeys, AzureCredentials, AzureSettings, GcsCredentials, GcsSettings, HdfsSettings,
+    S3Checksum, S3Credentials, S3Encryption, S3Settings, StorageSettings, TransferSettings,
+};
+
+/// A deployment: its catalogs and storages. Without a file, the embedded default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deployment {
     /// `[catalog]`; `None` is the embedded default under the data folder.
     pub catalog: Option<CatalogSettings>,
     /// `[catalogs.<name>]`, in the file's order.
     pub catalogs: Vec<(String, CatalogSettings)>,
-}
-
-/// One catalog of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CatalogSettings {
-    /// Which kind.
-    pub kind: CatalogKind,
-    /// Its address: `sqlite:PATH`.
-    pub uri: String,
-    /// Where its tables lie: a path or a `file:` URI, relative to the working folder where it is relative.
-    /// `None`, which only the environment can leave it, is the embedded default's.
-    pub warehouse: Option<String>,
-    /// What it asks of who connects.
-    pub credential: Option<SecretReference>,
-}
-
-/// The kinds of catalogs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CatalogKind {
-    /// SQLite (later PostgreSQL) with the tables of Iceberg's JDBC catalog.
-    Sql,
+    /// `[storage]`.
+    pub storage: StorageSettings,
 }
 
 /// Where a secret is: never the secret itself.
@@ -37,4 +34,23 @@ pub enum SecretReference {
     Variable(String),
     /// `{ file = "…" }`: the content of that file, read again when it changes.
     File(String),
+}
+
+/// The text of an HTTP header.
+#[derive(Clone, PartialEq, Eq)]
+pub enum HeaderText {
+    /// This.
+    Plain(String),
+    /// A secret.
+    Secret(SecretReference),
+}
+
+impl fmt::Debug for HeaderText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // What a person wrote in plain may be a secret all the same.
+            Self::Plain(_) => f.write_str("Plain(…)"),
+            Self::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The known keys of both files, and which of them nothing acts on yet.
+//! The known keys of dataset files, and which keys of both files nothing acts on yet.
 //!
 //! `schemas/dataset.schema.json` is compared with these tables by a test.
 
@@ -96,25 +96,6 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
     },
 ];
 
-pub(crate) static DEPLOYMENT_KEYS: &[KnownSection] = &[
-    KnownSection {
-        path: "",
-        keys: &["catalog", "catalogs", "kafka"],
-    },
-    KnownSection {
-        path: "catalog",
-        keys: &["type", "uri", "warehouse", "credential"],
-    },
-    KnownSection {
-        path: "catalog.credential",
-        keys: &["env", "file"],
-    },
-    KnownSection {
-        path: "kafka",
-        keys: &["brokers"],
-    },
-];
-
 /// What is described and known, but has no part that acts on it: a key, or a key's value.
 /// A part that comes to life takes its line away.
 pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
@@ -139,8 +120,6 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("unknown_fields", Some("add")),
     // Of the deployment file:
     ("kafka", None),
-    ("type", Some("hive")),
-    ("type", Some("rest")),
 ];
 
 /// Whether a key, or that value of it, is known and not supported yet.
@@ -200,7 +179,7 @@ pub(crate) fn unknown_key_help(
 }
 
 /// Other tools' names for the same.
-fn alias(key: &str) -> Option<&'static str> {
+pub(crate) fn alias(key: &str) -> Option<&'static str> {
     Some(match key {
         "schema" | "fields" | "column" => "columns",
         "partition" | "partitions" | "partition_spec" => "partition_by",
@@ -222,7 +201,6 @@ fn name(section: &str) -> String {
         "" => "the top level".to_owned(),
         "columns" => "a column".to_owned(),
         "format" => "`format`".to_owned(),
-        "catalog.credential" => "`credential`".to_owned(),
         other => format!("`[{other}]`"),
     }
 }

@@ -25,7 +25,13 @@ pub use dataset::{
     CheckpointPolicy, Dataset, Format, Limits, PartitionField, Share, SortDirection, SortField,
     SourceSpec, TableName, Transform, UnknownFields,
 };
-pub use deployment::{CatalogKind, CatalogSettings, Deployment, SecretReference};
+pub use deployment::{
+    AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,
+    Connection, Deployment, GcsCredentials, GcsSettings, HdfsSettings, HeaderText, HiveSettings,
+    OAuth2Settings, PostgresSettings, RestSettings, S3Checksum, S3Credentials, S3Encryption,
+    S3Settings, SecretReference, SigV4Settings, SqliteSettings, StorageSettings, TlsSettings,
+    TransferSettings,
+};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use parse::{FILE_BYTES_MAX, parse_dataset, parse_deployment, parse_environment, stated_name};
 pub use suggest::nearest;

@@ -21,8 +21,20 @@ use report::Report;
 /// A definition is written by hand; more is another kind of file.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Whether messages may show what a file says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    Shown,
+    /// What stands in the wrong form may be a secret.
+    Hidden,
+}
+
 /// The TOML of a text, or its syntax error.
-fn parse_toml<'t>(text: &'t str, report: &mut Report<'_>) -> Option<Document<&'t str>> {
+fn parse_toml<'t>(
+    text: &'t str,
+    values: Values,
+    report: &mut Report<'_>,
+) -> Option<Document<&'t str>> {
     if text.len() > FILE_BYTES_MAX {
         let message = format!(
             "the file has {} bytes, of at most {FILE_BYTES_MAX}",
@@ -38,7 +50,7 @@ fn parse_toml<'t>(text: &'t str, report: &mut Report<'_>) -> Option<Document<&'t
             report.error(
                 at,
                 error.message().trim().replace('\n', ", "),
-                syntax_help(&error, text, at),
+                syntax_help(&error, text, at, values),
             );
             None
         }
@@ -46,7 +58,7 @@ fn parse_toml<'t>(text: &'t str, report: &mut Report<'_>) -> Option<Document<&'t
 }
 
 /// What those who know other formats trip over.
-fn syntax_help(error: &TomlError, text: &str, at: usize) -> Option<String> {
+fn syntax_help(error: &TomlError, text: &str, at: usize, values: Values) -> Option<String> {
     let line_start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].lines().next()?.trim();
     if error.message().contains("duplicate key") {
@@ -65,7 +77,9 @@ fn syntax_help(error: &TomlError, text: &str, at: usize) -> Option<String> {
             key.trim().trim_matches('"'),
             value.trim().trim_end_matches(','),
         );
-        let value = if bare(value) {
+        let value = if values == Values::Hidden {
+            "\"…\"".to_owned()
+        } else if bare(value) {
             format!("\"{value}\"")
         } else {
             value.to_owned()
@@ -75,6 +89,11 @@ fn syntax_help(error: &TomlError, text: &str, at: usize) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     let value = value.split('#').next()?.trim();
     let is_text = bare(value) && !key.contains(['{', '[']);
+    let value = if values == Values::Hidden {
+        "…"
+    } else {
+        value
+    };
     is_text.then(|| format!("text stands in quotes: `{} = \"{value}\"`", key.trim()))
 }
 

@@ -30,13 +30,18 @@ impl Default for LogLevel {
     }
 }
 
+/// Libraries that log as an error what they also give back as one: whoever asked tells it, once.
+const TELL_TWICE: &str = "volo=off,sqlx=error";
+
 impl LogLevel {
     /// `level` for frazil itself; of its dependencies only what is `level` and at least a warning,
     /// since theirs at `info` would drown ours. `trace` and `off` are meant for all.
     fn of_level(level: &str) -> Self {
         let directives = match level {
-            "trace" | "off" | "error" => level.to_owned(),
-            _ => format!("warn,frazil={level}"),
+            "trace" | "off" => level.to_owned(),
+            "error" => format!("error,{TELL_TWICE}"),
+            "debug" => "warn,frazil=debug".to_owned(),
+            _ => format!("warn,frazil={level},{TELL_TWICE}"),
         };
         Self { directives }
     }
@@ -101,6 +106,10 @@ mod tests {
         assert_eq!(
             "DEBUG".parse::<LogLevel>().unwrap().directives,
             "warn,frazil=debug"
+        );
+        assert_eq!(
+            "info".parse::<LogLevel>().unwrap().directives,
+            "warn,frazil=info,volo=off,sqlx=error"
         );
         assert_eq!("off".parse::<LogLevel>().unwrap().directives, "off");
         assert_eq!("trace".parse::<LogLevel>().unwrap().directives, "trace");

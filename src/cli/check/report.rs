@@ -1,9 +1,13 @@
 //! What a check found: counts, reasons with the lines of the first ones, and the first rows.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use arrow_array::RecordBatch;
-use arrow_cast::{display::FormatOptions, pretty::pretty_format_batches_with_options};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, StringArray};
+use arrow_cast::{
+    display::{ArrayFormatter, FormatOptions},
+    pretty::pretty_format_batches,
+};
+use arrow_schema::ArrowError;
 use frazil_table::commit::Counts;
 use serde::Serialize;
 use serde_json::json;
@@ -21,6 +25,9 @@ pub(super) const PREVIEW_ROWS_MAX: usize = 5;
 
 /// How much of a record or value is shown.
 const SAMPLE_CHARS_MAX: usize = 160;
+
+/// How much of a value of the first rows is shown.
+const CELL_CHARS_MAX: usize = 40;
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -143,13 +150,31 @@ impl Report {
         }
         if self.preview_rows > 0 {
             out.line("\nThe first rows:")?;
-            let options = FormatOptions::default()
-                .with_display_error(true)
-                .with_null("null");
-            out.line(pretty_format_batches_with_options(&self.preview, &options)?.to_string())?;
+            let rows = self.preview.iter().map(clipped_cells);
+            let rows = rows.collect::<Result<Vec<_>, ArrowError>>()?;
+            out.line(pretty_format_batches(&rows)?.to_string())?;
         }
         Ok(())
     }
+}
+
+/// The rows as text, in which no cell is so long that the others are out of sight.
+fn clipped_cells(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let options = FormatOptions::default()
+        .with_display_error(true)
+        .with_null("null");
+    let schema = rows.schema();
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(rows.columns())
+        .map(|(field, column)| {
+            let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
+            let cell = |row| clipped(&formatter.value(row).to_string(), CELL_CHARS_MAX);
+            let texts = StringArray::from_iter_values((0..column.len()).map(cell));
+            Ok((field.name().clone(), Arc::new(texts) as ArrayRef))
+        });
+    RecordBatch::try_from_iter(columns.collect::<Result<Vec<_>, ArrowError>>()?)
 }
 
 fn print_reasons(

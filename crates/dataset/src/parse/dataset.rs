@@ -1,7 +1,7 @@
 //! A dataset file.
 
 use super::{
-    columns, layout, parse_toml, policies,
+    Values, columns, layout, parse_toml, policies,
     report::Report,
     section::{Entry, Section, Text},
 };
@@ -41,7 +41,7 @@ const FORMATS: [&str; 10] = [
 /// All mistakes of the file, each with its line and column.
 pub fn parse_dataset(text: &str, file: &str, default_name: &str) -> Result<Dataset, Diagnostics> {
     let mut report = Report::new(text, file);
-    let Some(document) = parse_toml(text, &mut report) else {
+    let Some(document) = parse_toml(text, Values::Shown, &mut report) else {
         return report.finish(None);
     };
     let root = Section::new("", document.as_table(), 0);
@@ -395,6 +395,6 @@ fn label(root: Section<'_>, key: &str, report: &mut Report<'_>) -> Option<String
 /// The name that a dataset file states for itself, right or wrong; `None` where it states none or is no TOML.
 pub fn stated_name(text: &str) -> Option<String> {
     let mut report = Report::new(text, "");
-    let document = parse_toml(text, &mut report)?;
+    let document = parse_toml(text, Values::Shown, &mut report)?;
     document.get("dataset")?.as_str().map(str::to_owned)
 }

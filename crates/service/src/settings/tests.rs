@@ -1,5 +1,7 @@
 use std::fs;
 
+use frazil_dataset::{Connection, SecretReference};
+
 use super::*;
 
 /// A working folder with these files, and these variables.
@@ -47,12 +49,12 @@ fn without_a_file_the_embedded_catalog_lies_under_the_data_folder() {
     let settings = Settings::load_from(&environment, None, None).expect("nothing is wrong");
     let catalog = settings.catalog(None).expect("the embedded default");
     assert_eq!(
-        catalog.uri,
+        catalog.connection.uri(),
         address_in(&environment, "sqlite:", "frazil-data/catalog.db")
     );
     assert_eq!(
         catalog.warehouse,
-        address_in(&environment, "file://", "frazil-data/warehouse")
+        Some(address_in(&environment, "file://", "frazil-data/warehouse"))
     );
     assert!(catalog.embedded);
     assert_eq!(settings.file, None);
@@ -64,7 +66,11 @@ fn the_data_folder_is_the_flags_then_the_variables() {
     let uri = |data_dir: Option<&str>| {
         let settings = Settings::load_from(&environment, None, data_dir.map(Path::new))
             .expect("nothing is wrong");
-        settings.catalog(None).expect("the embedded default").uri
+        settings
+            .catalog(None)
+            .expect("the embedded default")
+            .connection
+            .uri()
     };
     assert_eq!(
         uri(None),
@@ -111,8 +117,8 @@ fn addresses_are_absolute_and_in_one_form() {
             |text: &str| text.replace(&environment.working_folder.display().to_string(), "W");
         assert_eq!(
             (
-                shown(&catalog.uri).as_str(),
-                shown(&catalog.warehouse).as_str()
+                shown(&catalog.connection.uri()).as_str(),
+                shown(&catalog.warehouse.expect("it has one")).as_str()
             ),
             (expected_uri, expected_warehouse)
         );
@@ -133,7 +139,11 @@ fn the_deployment_file_is_the_flags_then_the_variables_then_the_working_folders(
     let uri = |environment: &Environment, config: Option<&str>| {
         let settings = Settings::load_from(environment, config.map(Path::new), None)
             .expect("nothing is wrong");
-        settings.catalog(None).expect("it is there").uri
+        settings
+            .catalog(None)
+            .expect("it is there")
+            .connection
+            .uri()
     };
     let (_folder, with) = environment(&files, &[("FRAZIL_CONFIG", "variable.toml")]);
     assert_eq!(uri(&with, Some("flag.toml")), "sqlite:/flag.db");
@@ -149,8 +159,11 @@ fn a_variable_alone_moves_the_catalog() {
         .expect("nothing is wrong");
     let catalog = settings.catalog(None).expect("it is there");
     assert_eq!(
-        (catalog.uri.as_str(), catalog.warehouse.as_str()),
-        ("sqlite:/c.db", "file:///data/warehouse")
+        (
+            catalog.connection.uri().as_str(),
+            catalog.warehouse.as_deref()
+        ),
+        ("sqlite:/c.db", Some("file:///data/warehouse"))
     );
     assert!(!catalog.embedded);
 }
@@ -188,7 +201,7 @@ fn what_is_wrong_with_a_deployment() {
 
 #[test]
 fn catalogs_have_names() {
-    let text = "[catalogs.main]\nuri = \"sqlite:/m.db\"\nwarehouse = \"/m\"\ncredential = { env = \"X\" }\n";
+    let text = "[catalogs.main]\nuri = \"postgresql://me@db/m\"\nwarehouse = \"/m\"\ncredential = { env = \"X\" }\n";
     let (_folder, environment) = environment(&[("frazil.toml", text)], &[]);
     let settings = Settings::load_from(&environment, None, None).expect("nothing is wrong");
     assert!(
@@ -198,15 +211,46 @@ fn catalogs_have_names() {
             .embedded
     );
     let main = settings.catalog(Some("main")).expect("it is there");
-    assert_eq!((main.uri.as_str(), main.embedded), ("sqlite:/m.db", false));
     assert_eq!(
-        main.credential,
+        (main.connection.uri().as_str(), main.embedded),
+        ("postgresql://me@db/m", false)
+    );
+    let Connection::Postgres(postgres) = main.connection else {
+        panic!("{main:?}");
+    };
+    assert_eq!(
+        postgres.credential,
         Some(SecretReference::Variable("X".to_owned()))
     );
     assert_eq!(
         message(settings.catalog(Some("mian")), &environment),
         "there is no catalog `mian`: `[catalogs.mian]` is not in frazil.toml\n  help: did you mean `main`?"
     );
+}
+
+#[test]
+fn a_server_has_the_warehouse_that_it_is_given() {
+    for (uri, warehouse, expected) in [
+        ("thrift://m", "s3://lake/w/", Some("s3://lake/w")),
+        ("thrift://m", "hdfs://ns/w", Some("hdfs://ns/w")),
+        ("postgresql://db/lake", "file:/w", Some("file:///w")),
+        ("postgresql://db/lake", "w", Some("file://W/w")),
+        ("sqlite:/c.db", "gs://lake", Some("gs://lake")),
+        ("https://c", "lake", Some("lake")),
+        ("https://c", "s3://lake/", Some("s3://lake/")),
+        ("https://c", "", None),
+    ] {
+        let mut text = format!("[catalog]\nuri = \"{uri}\"\n");
+        if !warehouse.is_empty() {
+            text = format!("{text}warehouse = \"{warehouse}\"\n");
+        }
+        let (_folder, environment) = environment(&[("frazil.toml", &text)], &[]);
+        let settings = Settings::load_from(&environment, None, None).expect("nothing is wrong");
+        let catalog = settings.catalog(None).expect("it is there");
+        let folder = environment.working_folder.display().to_string();
+        let shown = catalog.warehouse.map(|one| one.replace(&folder, "W"));
+        assert_eq!(shown.as_deref(), expected, "{uri} {warehouse}");
+    }
 }
 
 #[test]

@@ -4,10 +4,34 @@ use proptest::prelude::*;
 
 use crate::{Diagnostics, parse_dataset, parse_deployment};
 
-const SEEDS: [&str; 3] = [
+const SEEDS: [&str; 5] = [
     include_str!("../../../../../schemas/web.toml"),
     include_str!("../../../../../schemas/lines.toml"),
     "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
+    "[catalog]\nuri = \"postgresql://é@[::1]:5432/lake?sslmode=require\"\nuser = \"é\"\nwarehouse = \"abfss://c@a.b/é\"\n\
+     connect_timeout = \"1s\"\ntls = { ca = \"/é\", key = { env = \"X\" } }\n[catalogs.a]\nuri = \"thrift://a:1,[::1]\"\n",
+    "[catalog]\nuri = \"https://é:1/x\"\nheaders = { x-é = \"é\" }\nsigv4 = { region = \"r\" }\nmetadata_bytes_max = \"1MiB\"\n\
+     [storage]\nattempts_max = 2\n[storage.hdfs.properties]\ndfs.é = \"x\"\n[storage.s3]\nencryption = \"kms\"\n",
+];
+
+/// Levels of variables, put where they do not belong.
+const LEVELS: [&str; 16] = [
+    "CATALOG",
+    "CATALOGS",
+    "STORAGE",
+    "KAFKA",
+    "S3",
+    "HDFS",
+    "PROPERTIES",
+    "HEADERS",
+    "OAUTH2",
+    "TLS",
+    "URI",
+    "CREDENTIAL",
+    "ENV",
+    "PART_BYTES",
+    "é",
+    "",
 ];
 
 /// Pieces that files are made of, put where they do not belong.
@@ -87,6 +111,20 @@ proptest! {
         }
         if let Err(diagnostics) = parse_deployment(&text, "f.toml", &std::collections::BTreeMap::new()) {
             places_are_within(&text, &diagnostics);
+        }
+    }
+
+    #[test]
+    fn variables(
+        seed in prop::sample::select(&SEEDS[2..]),
+        names in prop::collection::vec(prop::collection::vec(prop::sample::select(&LEVELS[..]), 1..6), 1..6),
+        value in "(true|1|1s|https://h|postgresql://é:p@h|[é/:@?#,]{0,9})",
+    ) {
+        let variables = names.iter().map(|levels| (format!("FRAZIL_{}", levels.join("__")), value.clone())).collect();
+        for text in [seed, ""] {
+            if let Err(diagnostics) = parse_deployment(text, "f.toml", &variables) {
+                places_are_within(text, &diagnostics);
+            }
         }
     }
 
