@@ -14,9 +14,9 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
-    HiveOptions,
+    HiveAddress, HiveOptions,
     alter::get_table,
-    capabilities::knows_zoned_timestamps,
+    capabilities::{Enforces, knows_zoned_timestamps},
     raw::RawConnection,
     server::{Failure, Holder, Server},
     table::HiveTable,
@@ -203,6 +203,18 @@ impl Metastore {
         }
         reasons.dedup();
         Err(Failure::Lost(reasons.join("; ")))
+    }
+
+    /// A server that is certainly of another version than one of which that was found out.
+    pub(super) fn other_than(&self, found: &Enforces) -> Option<&HiveAddress> {
+        let differs = |server: &&Server| {
+            let known = server.enforces.lock().expect("nobody panics with it");
+            matches!(
+                (&*known, found),
+                (Some(Enforces::Yes), Enforces::No) | (Some(Enforces::No), Enforces::Yes)
+            )
+        };
+        self.servers.iter().find(differs).map(Server::address)
     }
 
     /// Whether the server knows timestamps with a time zone, asked over that connection to it.

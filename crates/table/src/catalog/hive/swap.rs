@@ -198,6 +198,12 @@ impl Swap {
             .await
             .map_err(|reason| not_sent(&reason))?;
         let address = server.address();
+        if let Some(other) = self.metastore.other_than(&found) {
+            return Err(SwapOutcome::Rejected(format!(
+                "of the metastores {address} and {other} one compares what a commit expects and one \
+                 does not; name servers of one version that share one database"
+            )));
+        }
         match &found {
             Enforces::Yes => tracing::debug!(%address, "the metastore compares expected values"),
             Enforces::No => tracing::warn!(

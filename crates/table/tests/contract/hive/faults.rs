@@ -1,7 +1,10 @@
 //! Metastores that answer wrongly, late, or not at all.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,6 +34,7 @@ super::on_each_hive! {
     reads_that_fail_are_said,
     a_new_table_whose_answer_is_lost_is_found_out,
     other_servers_are_asked_where_one_does_not_answer,
+    servers_of_two_versions_are_refused,
     the_user_is_told_on_every_connection,
     a_server_that_stands_still_and_one_that_is_killed,
 }
@@ -346,6 +350,43 @@ async fn other_servers_are_asked_where_one_does_not_answer(on: On) {
     let catalog = lake.catalog(HiveOptions::new(vec![unknown]));
     let error = catalog.load(&name()).await.unwrap_err().to_string();
     assert!(error.contains("no-such-host.invalid"), "{error}");
+}
+
+async fn servers_of_two_versions_are_refused(on: On) {
+    let (_folder, lake) = lake(on);
+    let base = lake.make().await;
+    let dies = Arc::new(AtomicBool::new(false));
+    let dead = Arc::clone(&dies);
+    let first = Proxy::start(lake.port, move |_| {
+        if dead.load(Ordering::SeqCst) {
+            Act::HangUp
+        } else {
+            Act::Pass
+        }
+    })
+    .await;
+    // The same server, as one of the other kind.
+    let (id, message) = if enforces(on) {
+        (1, "partition keys can not be changed.")
+    } else {
+        (2, "The table has been modified. The parameter value …")
+    };
+    let second = Proxy::start(lake.port, move |call| match call.method {
+        ALTER if is_probe(call) => {
+            let exception = V::Struct(fields([(1, text(message))]));
+            Act::Result(fields([(id, exception)]))
+        }
+        _ => Act::Pass,
+    })
+    .await;
+    let options = HiveOptions::new(vec![first.address.clone(), second.address.clone()]);
+    let catalog = lake.catalog(options);
+    let base = put(catalog.as_ref(), &base, "1").await.unwrap();
+    dies.store(true, Ordering::SeqCst);
+    let error = put(catalog.as_ref(), &base, "2").await.unwrap_err();
+    assert!(matches!(error, CommitError::Rejected(_)), "{error:?}");
+    assert!(error.to_string().contains("one version"), "{error}");
+    assert_eq!(lake.load().await.metadata_location, base.metadata_location);
 }
 
 async fn the_user_is_told_on_every_connection(on: On) {
