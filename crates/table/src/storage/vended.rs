@@ -75,9 +75,10 @@ impl Vended {
 }
 
 impl VendedS3 {
-    /// Puts what was said over the options.
+    /// Puts what was said over the options. The endpoint counts only beside keys: ours sign no requests to a server
+    /// that somebody else chose.
     pub(crate) fn apply(&self, options: &mut S3Options) {
-        if let Some(endpoint) = &self.endpoint {
+        if let (Some(endpoint), Some(_)) = (&self.endpoint, &self.keys) {
             options.endpoint = Some(endpoint.clone());
         }
         if let Some(region) = &self.region {

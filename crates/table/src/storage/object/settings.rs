@@ -14,7 +14,7 @@ use crate::storage::{
         AzureCredentials, AzureOptions, GcsCredentials, GcsOptions, S3Checksum, S3Credentials,
         S3Encryption, S3Options,
     },
-    vended::Vended,
+    vended::{Vended, VendedGcs},
 };
 
 /// Object stores take no smaller parts.
@@ -98,14 +98,19 @@ impl ObjectSettings {
 
     /// Google's, for a bucket.
     pub(crate) fn gcs(bucket: &str, options: &GcsOptions, vended: Option<&Vended>) -> Self {
-        let vended = vended.map(|vended| &vended.gcs);
+        // As with S3, its endpoint counts only beside its token.
+        let (endpoint, token) = match vended.map(|vended| &vended.gcs) {
+            Some(VendedGcs {
+                token: Some(token),
+                endpoint,
+            }) => (endpoint.clone(), Some(token.clone())),
+            _ => (None, None),
+        };
         Self::Gcs {
             bucket: bucket.to_owned(),
-            endpoint: vended
-                .and_then(|vended| vended.endpoint.clone())
-                .or_else(|| options.endpoint.clone()),
+            endpoint: endpoint.or_else(|| options.endpoint.clone()),
             credentials: options.credentials.clone(),
-            token: vended.and_then(|vended| vended.token.clone()),
+            token,
         }
     }
 

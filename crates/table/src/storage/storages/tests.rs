@@ -67,7 +67,13 @@ async fn a_bucket_has_one_client_however_its_scheme_is_spelled() {
 
 #[test]
 fn of_a_catalogs_credentials_the_longest_prefix_counts() {
-    let endpoint = |host: &str| properties(&[("s3.endpoint", host)]);
+    let endpoint = |host: &str| {
+        properties(&[
+            ("s3.endpoint", host),
+            ("s3.access-key-id", "AK"),
+            ("s3.secret-access-key", "hidden"),
+        ])
+    };
     let storages = storages(StorageOptions::default())
         .with_properties(&endpoint("http://all"))
         .unwrap()

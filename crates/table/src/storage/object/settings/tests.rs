@@ -113,6 +113,30 @@ fn what_a_catalog_hands_out_replaces_our_credentials() {
 }
 
 #[test]
+fn our_credentials_never_go_where_a_catalog_says() {
+    let said = |name: &str, value: &str| {
+        Vended::parse("", &HashMap::from([(name.to_owned(), value.to_owned())])).unwrap()
+    };
+    let ours = Some("https://ours".to_owned());
+    let vended = said("s3.endpoint", "http://other:9000");
+    let options = S3Options {
+        endpoint: ours.clone(),
+        ..S3Options::default()
+    };
+    let settings = ObjectSettings::s3("lake", &options, Some(&vended)).unwrap();
+    assert_eq!(settings.target().endpoint, "https://ours");
+    let settings = ObjectSettings::s3("lake", &S3Options::default(), Some(&vended)).unwrap();
+    assert!(!settings.target().endpoint.contains("other"));
+    let options = GcsOptions {
+        endpoint: ours,
+        ..GcsOptions::default()
+    };
+    let vended = said("gcs.service.host", "http://other:9000");
+    let settings = ObjectSettings::gcs("lake", &options, Some(&vended));
+    assert_eq!(settings.target().endpoint, "https://ours");
+}
+
+#[test]
 fn azures_credentials_are_each_taken() {
     let folder = tempfile::tempdir().unwrap();
     let root = ("acme", "acme.dfs.core.windows.net", "lake");
