@@ -15,6 +15,7 @@ use frazil_dataset::{Dataset, SourceSpec};
 use frazil_service::{
     clock::{RandomIds, SystemClock},
     shutdown::Shutdown,
+    telemetry,
 };
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -188,6 +189,7 @@ async fn services(context: &Context, dataset: &Dataset) -> anyhow::Result<Servic
         .context("find the catalog")?;
     let catalog = target::open_catalog(&resolved, &settings.deployment.storage).await?;
     tracing::info!(
+        target: telemetry::ALWAYS,
         catalog = catalog.describe(),
         warehouse = resolved.warehouse.as_deref().unwrap_or("the catalog's own"),
         "writing dataset {} to table {}",

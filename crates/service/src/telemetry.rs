@@ -7,6 +7,9 @@ use std::{io::IsTerminal as _, str::FromStr};
 
 use tracing_subscriber::EnvFilter;
 
+/// The target of what is said at every level but `off`: which catalog is written to.
+pub const ALWAYS: &str = "frazil::always";
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -45,6 +48,13 @@ impl LogLevel {
         };
         Self { directives }
     }
+
+    fn with_always(&self) -> String {
+        match self.directives.as_str() {
+            "off" => self.directives.clone(),
+            directives => format!("{directives},{ALWAYS}=info"),
+        }
+    }
 }
 
 impl FromStr for LogLevel {
@@ -79,7 +89,7 @@ pub struct LogLevelError {
 
 /// Starts logging for the process. A second call changes nothing.
 pub fn start(format: LogFormat, level: &LogLevel) {
-    let filter = EnvFilter::builder().parse_lossy(&level.directives);
+    let filter = EnvFilter::builder().parse_lossy(level.with_always());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -113,6 +123,14 @@ mod tests {
         );
         assert_eq!("off".parse::<LogLevel>().unwrap().directives, "off");
         assert_eq!("trace".parse::<LogLevel>().unwrap().directives, "trace");
+    }
+
+    #[test]
+    fn some_things_are_said_at_every_level_but_off() {
+        let said = |level: &str| level.parse::<LogLevel>().unwrap().with_always();
+        assert!(said("error").ends_with(",frazil::always=info"));
+        assert!(said("info,frazil_table=debug").ends_with(",frazil::always=info"));
+        assert_eq!(said("off"), "off");
     }
 
     #[test]
