@@ -1,4 +1,4 @@
-//! The known keys of dataset files, and which keys of both files nothing acts on yet.
+//! The known keys of dataset files, and which of them nothing acts on yet.
 //!
 //! `schemas/dataset.schema.json` is compared with these tables by a test.
 
@@ -118,8 +118,6 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("snapshots", None),
     ("source.kafka", None),
     ("unknown_fields", Some("add")),
-    // Of the deployment file:
-    ("kafka", None),
 ];
 
 /// Whether a key, or that value of it, is known and not supported yet.

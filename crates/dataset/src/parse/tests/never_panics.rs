@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::{Diagnostics, parse_dataset, parse_deployment};
 
-const SEEDS: [&str; 5] = [
+const SEEDS: [&str; 6] = [
     include_str!("../../../../../schemas/web.toml"),
     include_str!("../../../../../schemas/lines.toml"),
     "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
@@ -12,14 +12,18 @@ const SEEDS: [&str; 5] = [
      connect_timeout = \"1s\"\ntls = { ca = \"/é\", key = { env = \"X\" } }\n[catalogs.a]\nuri = \"thrift://a:1,[::1]\"\n",
     "[catalog]\nuri = \"https://é:1/x\"\nheaders = { x-é = \"é\" }\nsigv4 = { region = \"r\" }\nmetadata_bytes_max = \"1MiB\"\n\
      [storage]\nattempts_max = 2\n[storage.hdfs.properties]\ndfs.é = \"x\"\n[storage.s3]\nencryption = \"kms\"\n",
+    "[kafka.é]\nbrokers = [\"é:1\", \"[::1]\", 1]\n[kafka.é.sasl]\nmechanism = \"oauthbearer\"\nserver_uri = \"http://é\"\n\
+     [kafka.é.properties]\ngroup.id = \"é\"\n",
 ];
 
 /// Levels of variables, put where they do not belong.
-const LEVELS: [&str; 16] = [
+const LEVELS: [&str; 18] = [
     "CATALOG",
     "CATALOGS",
     "STORAGE",
     "KAFKA",
+    "BROKERS",
+    "SASL",
     "S3",
     "HDFS",
     "PROPERTIES",
