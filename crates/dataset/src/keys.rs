@@ -60,7 +60,14 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
     },
     KnownSection {
         path: "source.kafka",
-        keys: &["topics", "topics_pattern", "cluster", "start"],
+        keys: &[
+            "topics",
+            "topics_pattern",
+            "cluster",
+            "start",
+            "group",
+            "isolation",
+        ],
     },
     KnownSection {
         path: "dedup",
@@ -116,7 +123,6 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("maintenance", None),
     ("retention", None),
     ("snapshots", None),
-    ("source.kafka", None),
     ("unknown_fields", Some("add")),
 ];
 

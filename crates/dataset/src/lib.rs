@@ -22,8 +22,9 @@ pub use column::{
     Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
 pub use dataset::{
-    CheckpointPolicy, Dataset, Format, Limits, PartitionField, Share, SortDirection, SortField,
-    SourceSpec, TableName, Transform, UnknownFields,
+    CheckpointPolicy, Dataset, Format, KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics,
+    Limits, PartitionField, Share, SortDirection, SortField, SourceSpec, TableName, Transform,
+    UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,

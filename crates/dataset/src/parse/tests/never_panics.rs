@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use crate::{Diagnostics, parse_dataset, parse_deployment};
 
-const SEEDS: [&str; 6] = [
+const SEEDS: [&str; 7] = [
     include_str!("../../../../../schemas/web.toml"),
     include_str!("../../../../../schemas/lines.toml"),
+    "columns = [{ name = \"é\", type = \"string\" }]\n[source.kafka]\ntopics = [\"é\", \"a\"]\nstart = 1969-01-01T00:00:00Z\ngroup = \"é\"\n",
     "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
     "[catalog]\nuri = \"postgresql://é@[::1]:5432/lake?sslmode=require\"\nuser = \"é\"\nwarehouse = \"abfss://c@a.b/é\"\n\
      connect_timeout = \"1s\"\ntls = { ca = \"/é\", key = { env = \"X\" } }\n[catalogs.a]\nuri = \"thrift://a:1,[::1]\"\n",
@@ -120,7 +121,7 @@ proptest! {
 
     #[test]
     fn variables(
-        seed in prop::sample::select(&SEEDS[2..]),
+        seed in prop::sample::select(&SEEDS[3..]),
         names in prop::collection::vec(prop::collection::vec(prop::sample::select(&LEVELS[..]), 1..6), 1..6),
         value in "(true|1|1s|https://h|postgresql://é:p@h|[é/:@?#,]{0,9})",
     ) {
