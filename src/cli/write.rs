@@ -149,7 +149,7 @@ fn job(args: &WriteArgs, dataset: Dataset) -> anyhow::Result<WriteJob> {
     let paths = if args.from.is_empty() {
         match &dataset.source {
             Some(SourceSpec::Files { paths }) => paths.clone(),
-            None => {
+            Some(SourceSpec::Kafka(_)) | None => {
                 return Err(Failure::usage(format!("find the input of dataset {}", dataset.name))
                     .next("give --from FILE (or - for standard input), or a [source.files] in the dataset file")
                     .into());

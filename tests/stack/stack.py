@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -131,6 +132,20 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def lasting_port():
+    """A port on the loopback address for a server that comes and goes.
+
+    It is none of those that the system gives to clients: while the server is away, one of these could take it, or
+    meet itself there.
+    """
+    while True:
+        port = random.randint(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
 def answers(port):
     """Whether something accepts connections on the port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -162,10 +177,32 @@ class Servers:
             time.sleep(0.1)
         return process
 
-    def serve(self, **addresses):
-        """Tells the addresses and waits for the end of standard input."""
+    def stop(self, process):
+        """Asks a process to end, and waits until it did."""
+        process.terminate()
+        self.ended(process)
+
+    def kill(self, process):
+        """Ends a process at once, as `kill -9` does."""
+        process.kill()
+        self.ended(process)
+
+    def ended(self, process):
+        process.wait()
+        self.started.remove(process)
+
+    def serve(self, commands=None, **addresses):
+        """Tells the addresses and waits for the end of standard input.
+
+        A line of it may be the name of one of the commands: that is called, and `{"done": NAME}` tells that it returned.
+        """
         print(json.dumps(addresses), flush=True)
-        sys.stdin.buffer.read()
+        for line in sys.stdin:
+            name = line.strip()
+            command = (commands or {}).get(name)
+            if command:
+                command()
+            print(json.dumps({"done" if command else "unknown": name}), flush=True)
 
     def __enter__(self):
         # Whoever stops the script by a signal gets the servers stopped, too.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{Column, Profile};
 
 /// A dataset: a named log stream and the table that it becomes.
@@ -143,6 +145,54 @@ pub enum SourceSpec {
         /// As the file has them; relative ones to the working folder.
         paths: Vec<String>,
     },
+    /// Topics of a Kafka cluster.
+    Kafka(KafkaSourceSpec),
+}
+
+/// Which records of a Kafka cluster a dataset is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSourceSpec {
+    /// The topics.
+    pub topics: KafkaTopics,
+    /// The deployment's `[kafka.<name>]`; `None` is the only one that it has.
+    pub cluster: Option<String>,
+    /// Where partitions begin of which the table holds no position.
+    pub start: KafkaStart,
+    /// The consumer group, one a dataset: two in one group would get half of the partitions each.
+    pub group: String,
+    /// What becomes of records of transactions.
+    pub isolation: KafkaIsolation,
+}
+
+/// Topics of a Kafka cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KafkaTopics {
+    /// `topics`; never empty, and none twice.
+    Names(Vec<String>),
+    /// `topics_pattern`: those whose whole name matches the regular expression, which is not compiled here.
+    Pattern(String),
+}
+
+/// Where a partition begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KafkaStart {
+    /// At the first record that the cluster still has.
+    #[default]
+    Earliest,
+    /// At what comes next.
+    Latest,
+    /// At the first record of that time or later; not before 1970.
+    Time(Timestamp),
+}
+
+/// What becomes of records of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KafkaIsolation {
+    /// They are read once their transaction is committed; those of aborted ones never are.
+    #[default]
+    ReadCommitted,
+    /// They are read as any others.
+    ReadUncommitted,
 }
 
 /// When a checkpoint is made: whichever comes first.

@@ -1,8 +1,9 @@
-//! A deployment file's values: where this deployment's catalogs and storages are.
+//! A deployment file's values: where this deployment's catalogs, storages and Kafka clusters are.
 //!
 //! What is left out of the file is `None` here: defaults are those of the part that acts on a value.
 
 mod catalog;
+mod kafka;
 mod storage;
 
 use std::fmt;
@@ -11,12 +12,13 @@ pub use catalog::{
     Authorization, CatalogKind, CatalogSettings, Connection, HiveSettings, OAuth2Settings,
     PostgresSettings, RestSettings, SigV4Settings, SqliteSettings, TlsSettings,
 };
+pub use kafka::{KafkaCluster, KafkaClusterError, KafkaPasswordMechanism, KafkaSasl, KafkaTls};
 pub use storage::{
     AccessKeys, AzureCredentials, AzureSettings, GcsCredentials, GcsSettings, HdfsSettings,
     S3Checksum, S3Credentials, S3Encryption, S3Settings, StorageSettings, TransferSettings,
 };
 
-/// A deployment: its catalogs and storages. Without a file, the embedded default.
+/// A deployment: its catalogs, storages and Kafka clusters. Without a file, the embedded default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deployment {
     /// `[catalog]`; `None` is the embedded default under the data folder.
@@ -25,6 +27,8 @@ pub struct Deployment {
     pub catalogs: Vec<(String, CatalogSettings)>,
     /// `[storage]`.
     pub storage: StorageSettings,
+    /// `[kafka.<name>]`, in the file's order.
+    pub kafka: Vec<(String, KafkaCluster)>,
 }
 
 /// Where a secret is: never the secret itself.

@@ -1,4 +1,4 @@
-//! The known keys of dataset files, and which keys of both files nothing acts on yet.
+//! The known keys of dataset files, and which of them nothing acts on yet.
 //!
 //! `schemas/dataset.schema.json` is compared with these tables by a test.
 
@@ -60,7 +60,14 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
     },
     KnownSection {
         path: "source.kafka",
-        keys: &["topics", "topics_pattern", "cluster", "start"],
+        keys: &[
+            "topics",
+            "topics_pattern",
+            "cluster",
+            "start",
+            "group",
+            "isolation",
+        ],
     },
     KnownSection {
         path: "dedup",
@@ -116,10 +123,7 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("maintenance", None),
     ("retention", None),
     ("snapshots", None),
-    ("source.kafka", None),
     ("unknown_fields", Some("add")),
-    // Of the deployment file:
-    ("kafka", None),
 ];
 
 /// Whether a key, or that value of it, is known and not supported yet.

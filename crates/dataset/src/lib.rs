@@ -1,5 +1,5 @@
 //! What a dataset is: its columns, formats, partitioning, sort order, limits and retention, as one
-//! TOML file states them, and where a deployment's catalogs and storages are.
+//! TOML file states them, and where a deployment's catalogs, storages and Kafka clusters are.
 //!
 //! This crate does no I/O: it turns text into checked values, or into diagnostics that point at
 //! file, line and column. Reading files and the environment is `frazil_service`'s.
@@ -22,15 +22,16 @@ pub use column::{
     Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
 pub use dataset::{
-    CheckpointPolicy, Dataset, Format, Limits, PartitionField, Share, SortDirection, SortField,
-    SourceSpec, TableName, Transform, UnknownFields,
+    CheckpointPolicy, Dataset, Format, KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics,
+    Limits, PartitionField, Share, SortDirection, SortField, SourceSpec, TableName, Transform,
+    UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,
     Connection, Deployment, GcsCredentials, GcsSettings, HdfsSettings, HeaderText, HiveSettings,
-    OAuth2Settings, PostgresSettings, RestSettings, S3Checksum, S3Credentials, S3Encryption,
-    S3Settings, SecretReference, SigV4Settings, SqliteSettings, StorageSettings, TlsSettings,
-    TransferSettings,
+    KafkaCluster, KafkaClusterError, KafkaPasswordMechanism, KafkaSasl, KafkaTls, OAuth2Settings,
+    PostgresSettings, RestSettings, S3Checksum, S3Credentials, S3Encryption, S3Settings,
+    SecretReference, SigV4Settings, SqliteSettings, StorageSettings, TlsSettings, TransferSettings,
 };
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use parse::{FILE_BYTES_MAX, parse_dataset, parse_deployment, parse_environment, stated_name};

@@ -10,6 +10,7 @@ mod layout;
 mod policies;
 mod report;
 mod section;
+mod source;
 
 use toml_edit::{Document, TomlError};
 

@@ -8,7 +8,7 @@ mod sample;
 
 use anyhow::Context as _;
 use arrow_schema::SchemaRef;
-use frazil_dataset::{Dataset, Share, SourceSpec, units::parse_share};
+use frazil_dataset::{Dataset, Share, units::parse_share};
 use frazil_table::{
     catalog::LoadedTable,
     schema::{arrow_schema, reconcile, table_schema, with_added_columns},
@@ -74,7 +74,7 @@ pub(crate) async fn run(
                 "columns_to_add": fitted.added,
                 "columns": dataset.columns.len(),
             }))?;
-        } else if !matches!(dataset.source, Some(SourceSpec::Files { .. })) {
+        } else if dataset.source.is_none() {
             out.line(format!(
                 "Next: frazil check {} --sample FILE, or frazil write {0} --from FILE",
                 args.dataset

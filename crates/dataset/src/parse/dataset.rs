@@ -4,6 +4,7 @@ use super::{
     Values, columns, layout, parse_toml, policies,
     report::Report,
     section::{Entry, Section, Text},
+    source,
 };
 use crate::{
     Dataset, Diagnostics, Format, Profile, TableName, UnknownFields,
@@ -64,7 +65,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     let partition_by = layout::partition_by(root, &found, report);
     let sort_by = layout::sort_by(root, &found, report);
     let unknown_fields = unknown_fields(root, report);
-    let source = policies::source(root, report);
+    let source = source::source(root, name.as_deref(), report);
     let checkpoint = policies::checkpoint(root, report);
     let limits = policies::limits(root, report);
     let properties = policies::properties(root, report);
@@ -114,7 +115,7 @@ fn dataset_name(root: Section<'_>, default_name: &str, report: &mut Report<'_>) 
     named(&entry, "a dataset's name", report)
 }
 
-fn named(entry: &Entry<'_>, what: &str, report: &mut Report<'_>) -> Option<String> {
+pub(super) fn named(entry: &Entry<'_>, what: &str, report: &mut Report<'_>) -> Option<String> {
     let Some(value) = entry.as_str() else {
         entry.expected(what, report);
         return None;

@@ -8,8 +8,11 @@ mod catalog;
 mod check;
 mod environment;
 mod given;
+mod kafka;
+mod kafka_properties;
 mod keys;
 mod storage;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -69,6 +72,14 @@ fn deployment(root: &Table, report: &mut Report<'_>) -> Deployment {
         .map_or_else(StorageSettings::default, |table| {
             storage::storage(table, report)
         });
+    let clusters = root.table("kafka").map_or(&[][..], |table| &table.entries);
+    for (name, given) in clusters {
+        if let Value::Table(table) = &given.value
+            && let Some(cluster) = kafka::cluster(name, table, &given.at, report)
+        {
+            deployment.kafka.push((name.clone(), cluster));
+        }
+    }
     deployment
 }
 
@@ -76,7 +87,7 @@ fn deployment(root: &Table, report: &mut Report<'_>) -> Deployment {
 #[cfg(test)]
 pub(crate) fn all_keys() -> Vec<(&'static str, &'static str)> {
     let sections = keys::sections().iter();
-    let described = sections.filter(|one| !one.path.is_empty() && one.path != "kafka");
+    let described = sections.filter(|one| !one.path.is_empty());
     described
         .flat_map(|one| one.keys.iter().map(|key| (one.path, key.name)))
         .collect()

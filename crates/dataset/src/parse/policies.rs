@@ -1,4 +1,4 @@
-//! The sections of a dataset file that say how it is run: source, checkpoint, limits, dead letters, properties.
+//! The sections of a dataset file that say how it is run: checkpoint, limits, dead letters, properties.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{
     report::Report,
     section::{Entry, Section},
 };
-use crate::{CheckpointPolicy, Limits, Share, SourceSpec, keys::DATASET_KEYS, units};
+use crate::{CheckpointPolicy, Limits, Share, keys::DATASET_KEYS, units};
 
 const INTERVAL: Duration = Duration::from_mins(1);
 /// A run that never checkpoints for longer holds files open and has all of it to do again.
@@ -16,7 +16,6 @@ const DEAD_LETTERS_MAX: Share = Share(0.5);
 const RECORD_BYTES: u64 = 1 << 20;
 /// A record is held in memory whole, and its place in a block is a 32-bit number.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
-const PATHS_MAX: usize = 10_000;
 
 const SIZE: &str = "a size in bytes, such as \"512MiB\"";
 const DURATION: &str = "a duration, such as \"1min\"";
@@ -34,7 +33,7 @@ const RESERVED_PROPERTIES: [&str; 9] = [
     "default-sort-order",
 ];
 
-fn section<'t>(
+pub(super) fn section<'t>(
     root: Section<'t>,
     key: &'static str,
     report: &mut Report<'t>,
@@ -42,64 +41,6 @@ fn section<'t>(
     let section = root.get(key)?.section(key, report)?;
     section.check_keys(DATASET_KEYS, report);
     Some(section)
-}
-
-/// `[source.files]`.
-pub(super) fn source<'t>(root: Section<'t>, report: &mut Report<'t>) -> Option<SourceSpec> {
-    let source = section(root, "source", report)?;
-    let entries = source.entries();
-    if entries.is_empty() {
-        let help = "`[source.files]` with `paths`, or no section and `--from` when writing";
-        report.error(
-            source.at,
-            "`[source]` names no source",
-            Some(help.to_owned()),
-        );
-    }
-    let files = source.get("files")?.section("source.files", report)?;
-    files.check_keys(DATASET_KEYS, report);
-    let help = || Some("`paths = [\"/var/log/app/*.log\"]`".to_owned());
-    let Some(entry) = files.get("paths") else {
-        report.error(files.at, "`[source.files]` has no `paths`", help());
-        return None;
-    };
-    let texts = entry.texts(
-        "an array of files, folders and globs, such as [\"/var/log/app/*.log\"]",
-        report,
-    )?;
-    if texts.is_empty() {
-        report.error(entry.at, "`source.files.paths` names no file", help());
-    }
-    if texts.len() > PATHS_MAX {
-        let message = format!(
-            "`source.files.paths` has {} paths, of at most {PATHS_MAX}",
-            texts.len()
-        );
-        report.error(
-            entry.at,
-            message,
-            Some("a folder or a glob names many files".to_owned()),
-        );
-    }
-    for text in &texts {
-        if text.value.is_empty() || text.value.contains('\0') {
-            report.error(text.at, "`source.files.paths`: the path is empty", help());
-        } else if text.value == "-" {
-            let help = "standard input is named when writing: `--from -`".to_owned();
-            report.error(
-                text.at,
-                "`source.files.paths`: `-` is not a file",
-                Some(help),
-            );
-        } else if let Some((scheme, _)) = text.value.split_once("://") {
-            let message =
-                format!("`source.files.paths`: files of `{scheme}:` are not supported yet");
-            report.error(text.at, message, Some("a path of this machine".to_owned()));
-        }
-    }
-    Some(SourceSpec::Files {
-        paths: texts.iter().map(|text| text.value.to_owned()).collect(),
-    })
 }
 
 /// `[checkpoint]`.

@@ -161,6 +161,11 @@ impl<'t> Entry<'t> {
         value
     }
 
+    /// A date or time without quotes.
+    pub(crate) fn as_datetime(&self) -> Option<String> {
+        self.item.as_datetime().map(ToString::to_string)
+    }
+
     pub(crate) fn as_integer(&self) -> Option<i64> {
         self.item.as_integer()
     }

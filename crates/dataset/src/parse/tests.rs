@@ -2,5 +2,6 @@ mod accepts;
 mod column_mistakes;
 mod deployment;
 mod editor_schema;
+mod kafka_source;
 mod mistakes;
 mod never_panics;

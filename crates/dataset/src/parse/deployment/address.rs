@@ -64,11 +64,14 @@ impl<'a> Address<'a> {
 
     /// Whether the server is on this machine, so that nobody listens in.
     fn is_loopback(&self) -> bool {
-        self.host().is_some_and(|host| {
-            host.eq_ignore_ascii_case("localhost")
-                || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        })
+        self.host().is_some_and(is_loopback)
     }
+}
+
+/// Whether a host is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `host:port`, `host`, `[::1]:port`; `None` where it is none of these.

@@ -5,7 +5,7 @@ use super::{
     check::Mistake,
     environment::variable_of,
     given::{Placed, Table, Value},
-    keys,
+    keys, tls,
 };
 use crate::{
     Authorization, CatalogKind, CatalogSettings, Connection, HeaderText, HiveSettings,
@@ -263,25 +263,8 @@ impl Draft<'_> {
         let Some(tls) = self.table.table("tls") else {
             return TlsSettings::default();
         };
-        let settings = TlsSettings {
-            ca: tls.owned("ca"),
-            certificate: tls.owned("certificate"),
-            key: tls.secret("key"),
-        };
-        let place = |key| tls.at(key).unwrap_or(self.at);
-        match (&settings.certificate, &settings.key) {
-            (Some(_), None) if !tls.broken => {
-                let message = format!("`{}.tls` has a certificate without its `key`", self.section);
-                let help = "`key = { file = \"/run/secrets/key.pem\" }`".to_owned();
-                report.error(place("certificate"), message, Some(help));
-            }
-            (None, Some(_)) if !tls.broken => {
-                let message = format!("`{}.tls` has a key without its `certificate`", self.section);
-                report.error(place("key"), message, None);
-            }
-            _ => {}
-        }
-        settings
+        let section = format!("{}.tls", self.section);
+        tls::settings(tls, &section, self.at, report)
     }
 
     fn authorization(&self, allow_http: bool, report: &mut Report<'_>) -> Authorization {

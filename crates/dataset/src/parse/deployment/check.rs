@@ -5,7 +5,6 @@ use super::{
     keys::{self, Key, KeySection, Takes, join},
 };
 use crate::{
-    keys::is_not_supported_yet,
     names,
     parse::report::{Place, Report},
     suggest, units,
@@ -31,18 +30,11 @@ pub(super) fn check(
         let Some(key) = section.key(&name) else {
             let (message, help) = keys::unknown(section, shown, &name);
             report.error(given.key_at, message, Some(help));
+            // What else is wrong with the section may come from the key that was meant.
+            table.broken = true;
             continue;
         };
         let path = join(shown, &name);
-        if is_not_supported_yet(&section.join(&name), None) {
-            let help = "nothing in this version acts on it; remove it".to_owned();
-            report.error(
-                given.key_at,
-                format!("`{path}` is not supported yet"),
-                Some(help),
-            );
-            continue;
-        }
         match entry(key, &path, given, report) {
             Some(given) => table.entries.push((name, given)),
             None => table.broken = true,
@@ -55,10 +47,10 @@ fn entry(key: &Key, path: &str, mut given: Given, report: &mut Report<'_>) -> Op
         (Takes::Section(inner), Value::Table(table)) => {
             check(table, keys::section(inner), path, report);
         }
-        (Takes::Named(inner), Value::Table(table)) => {
-            named(table, keys::section(inner), path, &given.at, report);
+        (Takes::Named(inner, noun), Value::Table(table)) => {
+            named(table, keys::section(inner), noun, path, &given.at, report);
         }
-        (Takes::Section(_) | Takes::Named(_), other) => {
+        (Takes::Section(_) | Takes::Named(..), other) => {
             let message = format!("`{path}` takes a section: `[{path}]`, not {}", other.kind());
             report.error(&given.at, message, None);
             return None;
@@ -71,6 +63,12 @@ fn entry(key: &Key, path: &str, mut given: Given, report: &mut Report<'_>) -> Op
         }
         (Takes::Headers, Value::Table(table)) => headers(table, path, report),
         (Takes::Properties, Value::Table(table)) => properties(table, path, report),
+        (Takes::Texts(what), Value::Array(elements)) => {
+            if let Some((at, message, help)) = texts(path, what, elements, &given.at) {
+                report.error(at, message, help);
+                return None;
+            }
+        }
         (takes, value) => match convert(takes, path, std::mem::replace(value, Value::Other(""))) {
             Ok(converted) => given.value = converted,
             Err((message, help)) => {
@@ -123,7 +121,7 @@ pub(super) fn convert(takes: Takes, path: &str, value: Value) -> Result<Value, M
             Ok(bytes) => Ok(Value::Bytes(bytes)),
             Err(error) => Err((format!("`{path}`: {}", error.message), Some(error.help))),
         },
-        (Takes::Text(what), value) => takes_what(what, &value),
+        (Takes::Text(what) | Takes::Texts(what), value) => takes_what(what, &value),
         (Takes::Choice(choices), value) => takes_what(
             &format!("one of {}", suggest::listed(choices.iter().copied())),
             &value,
@@ -136,10 +134,35 @@ pub(super) fn convert(takes: Takes, path: &str, value: Value) -> Result<Value, M
     }
 }
 
+/// What is wrong with an array of texts, and where.
+pub(super) fn texts(
+    path: &str,
+    what: &str,
+    elements: &[Given],
+    at: &Place,
+) -> Option<(Place, String, Option<String>)> {
+    let help = || Some(format!("it takes {what}"));
+    if elements.is_empty() {
+        return Some((at.clone(), format!("`{path}` is empty"), help()));
+    }
+    elements.iter().find_map(|element| {
+        let message = match &element.value {
+            Value::Text(text) if text.trim().is_empty() => format!("a text of `{path}` is empty"),
+            Value::Text(_) => return None,
+            other => {
+                let message = format!("`{path}` takes {what}; this is {}", other.kind());
+                return Some((element.at.clone(), message, None));
+            }
+        };
+        Some((element.at.clone(), message, help()))
+    })
+}
+
 /// Checks sections by name. What would be the key of one of them is said to be of none.
 fn named(
     table: &mut Table,
     section: &'static KeySection,
+    noun: &str,
     shown: &str,
     at: &Place,
     report: &mut Report<'_>,
@@ -153,11 +176,13 @@ fn named(
     for (name, mut given) in std::mem::take(&mut table.entries) {
         let Value::Table(inner) = &mut given.value else {
             if section.key(&name).is_some() {
-                let message = format!("`{name}` in `[{shown}]` is of no {}", section.path);
-                let help = format!(
-                    "`[{0}]`, or `[{shown}.main]` for one of several",
-                    section.path
-                );
+                let message = format!("`{name}` in `[{shown}]` is of no {noun}");
+                let own = section.path;
+                let help = if keys::root().key(own).is_some() {
+                    format!("`[{own}]`, or `[{shown}.main]` for one of several")
+                } else {
+                    format!("`[{shown}.main]`, or another name than `main`")
+                };
                 report.error(given.key_at, message, Some(help));
             } else {
                 let path = join(shown, &name);
@@ -170,7 +195,7 @@ fn named(
         if let Err(why) = names::check_name(&name) {
             report.error(
                 &given.key_at,
-                format!("the {}'s name `{name}` {why}", section.path),
+                format!("the {noun}'s name `{name}` {why}"),
                 None,
             );
         }

@@ -13,7 +13,6 @@ use super::{
     keys::{self, Key, KeySection, Takes, join},
 };
 use crate::{
-    keys::is_not_supported_yet,
     names,
     parse::report::{Place, Report},
     suggest,
@@ -88,12 +87,8 @@ impl Variable<'_> {
             return Err(self.stands_for_no_key(level, rest, section));
         };
         let path = join(shown, key.name);
-        if is_not_supported_yet(&section.join(key.name), None) {
-            let message = format!("`{path}` is not supported yet");
-            return Err((message, Some("unset it".to_owned())));
-        }
         let laid = self.lay_key(key, rest, section, &path, table);
-        if laid.is_err() && !matches!(key.takes, Takes::Section(_) | Takes::Named(_)) {
+        if laid.is_err() && !matches!(key.takes, Takes::Section(_) | Takes::Named(..)) {
             table.broken = true;
         }
         laid
@@ -113,15 +108,15 @@ impl Variable<'_> {
                 let table = table.table_or_new(key.name, &self.place);
                 self.lay(rest, keys::section(inner), path, table)
             }
-            (Takes::Named(inner), [level, key_levels @ ..]) if !key_levels.is_empty() => {
+            (Takes::Named(inner, noun), [level, key_levels @ ..]) if !key_levels.is_empty() => {
                 let named = table.table_or_new(key.name, &self.place);
                 let name = known_name(named, level);
                 names::check_name(&name)
-                    .map_err(|why| (format!("the {inner}'s name `{name}` {why}"), None))?;
+                    .map_err(|why| (format!("the {noun}'s name `{name}` {why}"), None))?;
                 let table = named.table_or_new(&name, &self.place);
                 self.lay(key_levels, keys::section(inner), &join(path, &name), table)
             }
-            (Takes::Named(inner), _) => Err(self.is_a_section(keys::section(inner))),
+            (Takes::Named(inner, _), _) => Err(self.is_a_section(keys::section(inner))),
             (Takes::Headers, [level, reference @ ..]) => {
                 let headers = table.table_or_new(key.name, &self.place);
                 let name = match known_name(headers, level) {
@@ -149,6 +144,14 @@ impl Variable<'_> {
                 Err((message.to_owned(), Some(self.by_reference())))
             }
             (Takes::Secret, reference) => self.lay_secret(key.name, reference, section, table),
+            (Takes::Texts(what), []) => {
+                let texts = self.texts();
+                if let Some((_, message, help)) = check::texts(path, what, &texts, &self.place) {
+                    return Err((message, help));
+                }
+                table.set(key.name, &self.place, Value::Array(texts));
+                Ok(())
+            }
             (takes, []) => {
                 let value = check::convert(takes, path, self.typed(takes))?;
                 table.set(key.name, &self.place, value);
@@ -166,6 +169,17 @@ impl Variable<'_> {
             _ => None,
         };
         typed.unwrap_or_else(|| Value::Text(self.value.to_owned()))
+    }
+
+    /// The texts of an array, which a variable has with commas between.
+    fn texts(&self) -> Vec<Given> {
+        let texts = self.value.split(',').map(str::trim);
+        let element = |text: &str| Given {
+            key_at: self.place.clone(),
+            at: self.place.clone(),
+            value: Value::Text(text.to_owned()),
+        };
+        texts.map(element).collect()
     }
 
     /// A secret's reference, or the text of a key that takes either.
@@ -271,7 +285,7 @@ fn list(section: &'static KeySection, head: &str, table: &Table, into: &mut Vec<
                 let inner = inner.unwrap_or(&empty);
                 list(keys::section(path), &format!("{own}__"), inner, into);
             }
-            Takes::Named(path) => {
+            Takes::Named(path, _) => {
                 for (name, given) in inner.map_or(&[][..], |inner| &inner.entries) {
                     if let Value::Table(inner) = &given.value {
                         let head = format!("{own}__{}__", level_of(name));

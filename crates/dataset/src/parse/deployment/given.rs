@@ -33,6 +33,7 @@ pub(super) enum Value {
     /// What a text was read as, in bytes.
     Bytes(u64),
     Table(Table),
+    Array(Vec<Given>),
     /// A form that no key of a deployment takes, by its name: `an integer`.
     Other(&'static str),
 }
@@ -53,6 +54,7 @@ impl Value {
             Self::Boolean(_) => "a boolean",
             Self::Integer(_) => "an integer",
             Self::Table(_) => "a table",
+            Self::Array(_) => "an array",
             Self::Other(kind) => kind,
         }
     }
@@ -167,6 +169,21 @@ impl Table {
         }
     }
 
+    /// The texts of an array.
+    pub(super) fn texts(&self, key: &str) -> Vec<Placed<'_, &str>> {
+        let Some(Value::Array(elements)) = self.get(key).map(|given| &given.value) else {
+            return Vec::new();
+        };
+        let texts = elements.iter().filter_map(|given| match &given.value {
+            Value::Text(text) => Some(Placed {
+                value: text.as_str(),
+                at: &given.at,
+            }),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     pub(super) fn secret(&self, key: &str) -> Option<SecretReference> {
         let reference = self.table(key)?;
         match (reference.text("env"), reference.text("file")) {
@@ -184,14 +201,28 @@ fn value_of(item: &Item, at: usize) -> Value {
     match item {
         Item::None => Value::Other("nothing"),
         Item::Table(_) | Item::ArrayOfTables(_) => Value::Other("an array of sections"),
-        Item::Value(value) => match value {
-            TomlValue::String(text) => Value::Text(text.value().clone()),
-            TomlValue::Boolean(value) => Value::Boolean(*value.value()),
-            TomlValue::Integer(value) => Value::Integer(*value.value()),
-            TomlValue::Float(_) => Value::Other("a float"),
-            TomlValue::Datetime(_) => Value::Other("a date or time"),
-            TomlValue::Array(_) => Value::Other("an array"),
-            TomlValue::InlineTable(_) => Value::Other("a table"),
-        },
+        Item::Value(value) => plain_value_of(value, at),
+    }
+}
+
+fn plain_value_of(value: &TomlValue, at: usize) -> Value {
+    match value {
+        TomlValue::String(text) => Value::Text(text.value().clone()),
+        TomlValue::Boolean(value) => Value::Boolean(*value.value()),
+        TomlValue::Integer(value) => Value::Integer(*value.value()),
+        TomlValue::Float(_) => Value::Other("a float"),
+        TomlValue::Datetime(_) => Value::Other("a date or time"),
+        TomlValue::InlineTable(_) => Value::Other("a table"),
+        TomlValue::Array(array) => {
+            let element = |value: &TomlValue| {
+                let at = value.span().map_or(at, |span| span.start);
+                Given {
+                    key_at: at.into(),
+                    at: at.into(),
+                    value: plain_value_of(value, at),
+                }
+            };
+            Value::Array(array.iter().map(element).collect())
+        }
     }
 }

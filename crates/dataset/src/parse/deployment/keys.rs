@@ -25,6 +25,8 @@ pub(super) struct Key {
 pub(super) enum Takes {
     /// A text; of what, with an example.
     Text(&'static str),
+    /// An array of texts, which are of at least one; of what, with an example.
+    Texts(&'static str),
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// `true` or `false`.
@@ -39,8 +41,8 @@ pub(super) enum Takes {
     Secret,
     /// The section under that path.
     Section(&'static str),
-    /// Sections by names that people give, each as under that path.
-    Named(&'static str),
+    /// Sections by names that people give, each as under that path, and what such a section is of.
+    Named(&'static str, &'static str),
     /// Names of HTTP headers to texts or secrets.
     Headers,
     /// Another program's names, dots and all, to texts.
@@ -49,6 +51,7 @@ pub(super) enum Takes {
 
 use Takes::{
     Boolean, Bytes, Choice, Count, Duration, Headers, Named, Properties, Secret, Section, Text,
+    Texts,
 };
 
 const fn key(name: &'static str, takes: Takes) -> Key {
@@ -69,15 +72,18 @@ const SERVERS: &[CatalogKind] = &[CatalogKind::Postgres, CatalogKind::Hive, Cata
 /// `[catalog]` and each of `[catalogs]`.
 pub(super) const CATALOG: &str = "catalog";
 
+/// Each of `[kafka]`; `main` stands for any name.
+pub(super) const KAFKA: &str = "kafka.main";
+
 /// The top level comes first; where a misplaced key belongs is looked up in this order.
 static SECTIONS: &[KeySection] = &[
     KeySection {
         path: "",
         keys: &[
             key("catalog", Section(CATALOG)),
-            key("catalogs", Named(CATALOG)),
+            key("catalogs", Named(CATALOG, "catalog")),
             key("storage", Section("storage")),
-            key("kafka", Named("kafka")),
+            key("kafka", Named(KAFKA, "Kafka cluster")),
         ],
     },
     KeySection {
@@ -236,8 +242,45 @@ static SECTIONS: &[KeySection] = &[
         ],
     },
     KeySection {
-        path: "kafka",
-        keys: &[key("brokers", Text("brokers"))],
+        path: KAFKA,
+        keys: &[
+            key(
+                "brokers",
+                Texts("an array of brokers, such as [\"kafka:9092\"]"),
+            ),
+            key("tls", Section("kafka.main.tls")),
+            key("sasl", Section("kafka.main.sasl")),
+            key("allow_plaintext", Boolean),
+            key("properties", Properties),
+        ],
+    },
+    KeySection {
+        path: "kafka.main.tls",
+        keys: &[
+            key("ca", Text("the path of a PEM file")),
+            key("certificate", Text("the path of a PEM file")),
+            key("key", Secret),
+            key("key_password", Secret),
+            key("insecure_skip_verification", Boolean),
+        ],
+    },
+    KeySection {
+        path: "kafka.main.sasl",
+        keys: &[
+            key(
+                "mechanism",
+                Choice(&["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"]),
+            ),
+            key("username", Text("a user's name")),
+            key("password", Secret),
+            key(
+                "server_uri",
+                Text("an address, such as \"https://login.example/oauth/tokens\""),
+            ),
+            key("client_id", Text("a client's id")),
+            key("client_secret", Secret),
+            key("scope", Text("a scope, such as \"kafka\"")),
+        ],
     },
 ];
 
@@ -257,11 +300,6 @@ impl KeySection {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// The path of one of its keys.
-    pub(super) fn join(&self, name: &str) -> String {
-        join(self.path, name)
-    }
-
     fn names(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().map(|key| key.name)
     }
@@ -278,12 +316,15 @@ pub(super) fn join(section: &str, name: &str) -> String {
 
 /// What was probably meant by a key that its section, `shown` by that path, does not know: message and help.
 pub(super) fn unknown(section: &KeySection, shown: &str, name: &str) -> (String, String) {
+    let alias = deployment_alias(name)
+        .or_else(|| alias(name))
+        .filter(|meant| section.key(meant).is_some());
     let elsewhere: Vec<String> = SECTIONS
         .iter()
         .filter(|one| one.path != section.path && one.key(name).is_some())
         .map(|one| place(one.path))
         .collect();
-    if !elsewhere.is_empty() {
+    if alias.is_none() && !elsewhere.is_empty() {
         let here = if shown.is_empty() {
             "at the top level".to_owned()
         } else {
@@ -299,10 +340,7 @@ pub(super) fn unknown(section: &KeySection, shown: &str, name: &str) -> (String,
     } else {
         format!("unknown key `{name}` in `[{shown}]`")
     };
-    let near = deployment_alias(name)
-        .or_else(|| alias(name))
-        .filter(|meant| section.key(meant).is_some())
-        .or_else(|| suggest::nearest(name, section.names()));
+    let near = alias.or_else(|| suggest::nearest(name, section.names()));
     if let Some(near) = near {
         return (message, format!("did you mean `{near}`?"));
     }
@@ -328,6 +366,11 @@ fn deployment_alias(name: &str) -> Option<&'static str> {
     Some(match name {
         "password" | "secret" | "credentials" => "credential",
         "username" => "user",
+        "user" => "username",
+        "bootstrap_servers" | "bootstrap.servers" => "brokers",
+        "ssl" => "tls",
+        "token_endpoint" => "server_uri",
+        "insecure_skip_verify" | "skip_verification" | "verify" => "insecure_skip_verification",
         "timeout" => "read_timeout",
         "lock_timeout" => "lock_wait_max",
         "header" => "headers",

@@ -8,6 +8,7 @@ use crate::{
 mod addresses;
 mod catalogs;
 mod documented;
+mod kafka;
 mod storages;
 mod variables;
 
@@ -140,7 +141,6 @@ fn mistakes_of_the_file() {
     for (text, expected) in [
         ("[catlog]\nuri = \"sqlite:/a\"".to_owned(), "1:2: unknown key `catlog`\n  help: did you mean `catalog`?".to_owned()),
         ("uri = \"sqlite:/a\"".to_owned(), "1:1: `uri` does not belong at the top level\n  help: it belongs in `[catalog]`".to_owned()),
-        ("[kafka.main]\nbrokers = [\"k:9092\"]".to_owned(), "1:2: `kafka` is not supported yet\n  help: nothing in this version acts on it; remove it".to_owned()),
         (format!("[catalog]\n{right}\nurl = \"x\""), "4:1: unknown key `url` in `[catalog]`\n  help: did you mean `uri`?".to_owned()),
         ("catalog = \"sqlite:/a\"".to_owned(), "1:11: `catalog` takes a section: `[catalog]`, not a string".to_owned()),
         ("[catalogs]\nuri = \"sqlite:/a\"".to_owned(), "2:1: `uri` in `[catalogs]` is of no catalog\n  help: `[catalog]`, or `[catalogs.main]` for one of several".to_owned()),

@@ -168,7 +168,6 @@ fn keys_that_nothing_acts_on_yet() {
         ("[snapshots]\nkeep_min = 20", "2:2", "snapshots"),
         ("[limits]\nwindow = \"5min\"", "3:1", "limits.window"),
         ("[limits]\nthen = \"stop\"", "3:1", "limits.then"),
-        ("[source.kafka]\ntopics = [\"web\"]", "2:9", "source.kafka"),
         (
             "format = { type = \"json\", delimiter = \";\" }",
             "2:27",
@@ -314,7 +313,7 @@ fn sections() {
     check_added(&[
         (
             "[source]",
-            "web.toml:2:2: `[source]` names no source\n  help: `[source.files]` with `paths`, or no section and `--from` when writing",
+            "web.toml:2:2: `[source]` names no source\n  help: `[source.files]` with `paths`, `[source.kafka]` with `topics`, or no section and `--from` when writing",
         ),
         (
             "[source.files]",

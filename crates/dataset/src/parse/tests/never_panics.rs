@@ -4,22 +4,27 @@ use proptest::prelude::*;
 
 use crate::{Diagnostics, parse_dataset, parse_deployment};
 
-const SEEDS: [&str; 5] = [
+const SEEDS: [&str; 7] = [
     include_str!("../../../../../schemas/web.toml"),
     include_str!("../../../../../schemas/lines.toml"),
+    "columns = [{ name = \"é\", type = \"string\" }]\n[source.kafka]\ntopics = [\"é\", \"a\"]\nstart = 1969-01-01T00:00:00Z\ngroup = \"é\"\n",
     "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
     "[catalog]\nuri = \"postgresql://é@[::1]:5432/lake?sslmode=require\"\nuser = \"é\"\nwarehouse = \"abfss://c@a.b/é\"\n\
      connect_timeout = \"1s\"\ntls = { ca = \"/é\", key = { env = \"X\" } }\n[catalogs.a]\nuri = \"thrift://a:1,[::1]\"\n",
     "[catalog]\nuri = \"https://é:1/x\"\nheaders = { x-é = \"é\" }\nsigv4 = { region = \"r\" }\nmetadata_bytes_max = \"1MiB\"\n\
      [storage]\nattempts_max = 2\n[storage.hdfs.properties]\ndfs.é = \"x\"\n[storage.s3]\nencryption = \"kms\"\n",
+    "[kafka.é]\nbrokers = [\"é:1\", \"[::1]\", 1]\n[kafka.é.sasl]\nmechanism = \"oauthbearer\"\nserver_uri = \"http://é\"\n\
+     [kafka.é.properties]\ngroup.id = \"é\"\n",
 ];
 
 /// Levels of variables, put where they do not belong.
-const LEVELS: [&str; 16] = [
+const LEVELS: [&str; 18] = [
     "CATALOG",
     "CATALOGS",
     "STORAGE",
     "KAFKA",
+    "BROKERS",
+    "SASL",
     "S3",
     "HDFS",
     "PROPERTIES",
@@ -116,7 +121,7 @@ proptest! {
 
     #[test]
     fn variables(
-        seed in prop::sample::select(&SEEDS[2..]),
+        seed in prop::sample::select(&SEEDS[3..]),
         names in prop::collection::vec(prop::collection::vec(prop::sample::select(&LEVELS[..]), 1..6), 1..6),
         value in "(true|1|1s|https://h|postgresql://é:p@h|[é/:@?#,]{0,9})",
     ) {

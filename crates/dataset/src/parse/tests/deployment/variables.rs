@@ -39,8 +39,13 @@ fn mistakes_name_the_variable() {
         ),
         (
             "FRAZIL_KAFKA__MAIN__BROKERS",
-            "k",
-            "`kafka` is not supported yet\n  help: unset it",
+            "k:9092,",
+            "a text of `kafka.main.brokers` is empty\n  help: it takes an array of brokers, such as [\"kafka:9092\"]",
+        ),
+        (
+            "FRAZIL_KAFKA__MAIN__SASL__PASSWORD",
+            "hunter2",
+            "a variable of frazil does not take the secret itself\n  help: `FRAZIL_KAFKA__MAIN__SASL__PASSWORD__ENV` names the variable that holds it, `FRAZIL_KAFKA__MAIN__SASL__PASSWORD__FILE` the file",
         ),
         (
             "FRAZIL_ZEBRA__X",
@@ -145,7 +150,7 @@ fn mistakes_name_the_variable() {
             "the catalog's name `a.b` holds `.`; names are of letters, digits, `_` and `-`",
         ),
     ] {
-        let text = "[catalog]\nuri = \"sqlite:/a.db\"\nwarehouse = \"/a\"\n[catalogs.my-one]\nuri = \"sqlite:/b.db\"\nwarehouse = \"/b\"";
+        let text = "[catalog]\nuri = \"sqlite:/a.db\"\nwarehouse = \"/a\"\n[catalogs.my-one]\nuri = \"sqlite:/b.db\"\nwarehouse = \"/b\"\n[kafka.main]\nbrokers = [\"localhost\"]";
         // Only REST catalogs have headers.
         let text = if name.contains("HEADERS") {
             "[catalog]\nuri = \"https://c\""
@@ -303,6 +308,7 @@ fn each_key_may_come_from_either() {
         .iter()
         .map(String::as_str)
         .chain(super::storages::ALL)
+        .chain(super::kafka::ALL)
     {
         let document = toml_edit::Document::parse(text).expect(text);
         let mut set = BTreeMap::new();
@@ -338,9 +344,14 @@ fn as_variables(table: &dyn toml_edit::TableLike, head: &str, into: &mut BTreeMa
             as_variables(inner, &name, into);
         } else {
             let value = item.as_value().expect("a value").clone().decorated("", "");
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
+            let text = if let Some(array) = value.as_array() {
+                let texts = array.iter().filter_map(|text| text.as_str());
+                texts.collect::<Vec<_>>().join(", ")
+            } else {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            };
             into.insert(name, text);
         }
     }
