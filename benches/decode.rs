@@ -169,6 +169,7 @@ fn blocks(bytes: &Bytes) -> Vec<RecordBlock> {
             records: records.collect(),
             bytes: bytes.slice(start..end),
             oversize: Vec::new(),
+            messages: None,
             identity: SourceIdentity::StandardInput,
         });
         start = end;

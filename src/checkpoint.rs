@@ -156,6 +156,7 @@ mod tests {
             bytes: Bytes::new(),
             records: Vec::new(),
             oversize: Vec::new(),
+            messages: None,
             identity: SourceIdentity::StandardInput,
         }
     }

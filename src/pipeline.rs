@@ -10,6 +10,7 @@
 mod committer;
 mod error;
 mod input;
+mod kafka;
 mod session;
 mod tables;
 mod worker;
@@ -21,7 +22,7 @@ use frazil_service::{
     clock::{Clock, Ids},
     shutdown::Shutdown,
 };
-use frazil_table::{catalog::Catalog, commit::Counts};
+use frazil_table::{catalog::Catalog, commit::Counts, error::Remedy};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -31,6 +32,9 @@ use crate::{
 };
 
 pub use error::WriteError;
+pub use kafka::{Connect, KafkaInput};
+
+use kafka::Kafka;
 
 /// Blocks that wait for one worker: enough to keep it busy while a checkpoint is taken, few enough
 /// that a slow storage holds readers back instead of filling memory.
@@ -71,6 +75,8 @@ pub enum Input {
     },
     /// Standard input.
     StandardInput,
+    /// Topics of Kafka.
+    Kafka(KafkaInput),
 }
 
 /// What is to be written, and by how much of the machine.
@@ -159,22 +165,63 @@ pub async fn write(
     shutdown: &Shutdown,
     progress: &watch::Sender<Progress>,
 ) -> Result<WriteReport, WriteError> {
+    let mut kafka = match &job.input {
+        Input::Kafka(input) => Some(Kafka::open(input, job)?),
+        Input::Files { .. } | Input::StandardInput => None,
+    };
+    let written = sessions(services, job, shutdown, progress, &mut kafka).await;
+    if let Some(kafka) = kafka {
+        kafka.close().await;
+    }
+    written
+}
+
+async fn sessions(
+    services: &Services,
+    job: &WriteJob,
+    shutdown: &Shutdown,
+    progress: &watch::Sender<Progress>,
+    kafka: &mut Option<Kafka>,
+) -> Result<WriteReport, WriteError> {
     let mut report = WriteReport::default();
     let mut remembered = Remembered::default();
     let mut asked = shutdown.clone();
     let mut fences: u32 = 0;
+    let mut failures: u32 = 0;
     loop {
         let commits = report.commits;
-        match session::run(
+        let ended = session::run(
             services,
             job,
             shutdown,
             progress,
+            kafka.as_mut(),
             &mut remembered,
             &mut report,
         )
-        .await?
-        {
+        .await;
+        // A stream goes on once what failed is mended; all else ends, and whoever started it tries again.
+        let goes_on = kafka.as_ref().is_some_and(Kafka::goes_on);
+        let ended = match ended {
+            Err(error) if goes_on && error.remedy() == Remedy::Retry => {
+                session::End::Failed { error }
+            }
+            ended => ended?,
+        };
+        match ended {
+            session::End::Failed { error } => {
+                failures = if report.commits > commits {
+                    1
+                } else {
+                    failures + 1
+                };
+                let pause = rest(services.ids.as_ref(), failures, FAILED_REST_MAX);
+                tracing::error!(table = %job.dataset.table, error = format!("failed to {error}"), pause_ms = pause.as_millis(), "trying again from the table");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = asked.requested() => return Err(error),
+                }
+            }
             session::End::Done => return Ok(report),
             session::End::Fenced { reason } => {
                 // A session that commits has a right to its place; one that never does makes room.
@@ -191,7 +238,7 @@ pub async fn write(
                     });
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(rest(services.ids.as_ref(), fences)) => {}
+                    () = tokio::time::sleep(rest(services.ids.as_ref(), fences, FENCED_REST_MAX)) => {}
                     () = asked.requested() => {}
                 }
             }
@@ -209,10 +256,18 @@ struct Remembered {
     sources_before: Option<u64>,
 }
 
-/// How long to leave the sources to whoever fenced us: doubling from 50 ms to 10 s, half of it by
+/// The longest rest after a fence.
+const FENCED_REST_MAX: Duration = Duration::from_secs(10);
+
+/// The longest rest after a failure.
+const FAILED_REST_MAX: Duration = Duration::from_secs(30);
+
+/// How long to leave the sources to whoever fenced us, or what failed to itself: doubling from 50 ms, half of it by
 /// chance, so that two writers of one source do not fence each other in step.
-fn rest(ids: &dyn Ids, fences: u32) -> Duration {
-    let most = 50_u64.saturating_mul(1 << fences.min(8)).min(10_000);
+fn rest(ids: &dyn Ids, times: u32, max: Duration) -> Duration {
+    let most = 50_u64
+        .saturating_mul(1 << times.min(16))
+        .min(max.as_millis() as u64);
     let chance = ids.snapshot_id().unsigned_abs() % (most / 2 + 1);
     Duration::from_millis(most / 2 + chance)
 }

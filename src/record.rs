@@ -30,6 +30,8 @@ pub struct RecordBlock {
     pub records: Vec<RecordSpan>,
     /// Those of `records` that are longer than the limit, in order: `bytes` holds a prefix of each.
     pub oversize: Vec<Oversize>,
+    /// What Kafka tells of the records beside their values; `None` for files and standard input.
+    pub messages: Option<Box<Messages>>,
     /// What the source is once this block's end is committed.
     pub identity: SourceIdentity,
 }
@@ -54,6 +56,65 @@ pub struct Oversize {
     pub length: u64,
     /// The 128-bit XXH3 of the whole of it.
     pub hash: u128,
+}
+
+/// What Kafka tells of a block's records beside their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// One a record.
+    pub of_records: Vec<MessageSpan>,
+    /// The records' headers, one record's after another's.
+    pub headers: Vec<HeaderSpan>,
+    /// The bytes that keys and headers point into.
+    pub parts: Bytes,
+    /// Messages without a value: they are no records, and counted as filtered.
+    pub tombstones: u64,
+}
+
+/// What Kafka tells of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageSpan {
+    /// Its time, the broker's or the producer's, in milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// Its key's place.
+    pub key: Option<Range<u32>>,
+    /// Its headers among the block's.
+    pub headers: Range<u32>,
+}
+
+/// One header's places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderSpan {
+    /// Its name's.
+    pub name: Range<u32>,
+    /// Its value's; `None` where it is null.
+    pub value: Option<Range<u32>>,
+}
+
+impl Messages {
+    fn part(&self, place: &Range<u32>) -> &[u8] {
+        &self.parts[place.start as usize..place.end as usize]
+    }
+
+    /// A record's key.
+    pub fn key(&self, record: usize) -> Option<&[u8]> {
+        let key = self.of_records[record].key.as_ref();
+        key.map(|place| self.part(place))
+    }
+
+    /// A record's headers, names and values, in order.
+    pub fn headers_of(
+        &self,
+        record: usize,
+    ) -> impl DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> {
+        let place = &self.of_records[record].headers;
+        self.headers[place.start as usize..place.end as usize]
+            .iter()
+            .map(|header| {
+                let value = header.value.as_ref();
+                (self.part(&header.name), value.map(|place| self.part(place)))
+            })
+    }
 }
 
 impl RecordBlock {
@@ -99,6 +160,19 @@ pub struct Reject {
     pub record_length: u64,
     /// Whether `record` is only a prefix.
     pub truncated: bool,
+    /// What Kafka told of it.
+    pub message: Option<Box<RejectedMessage>>,
+}
+
+/// What Kafka told of a record that cannot be a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedMessage {
+    /// Its time in milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<(Bytes, Option<Bytes>)>,
 }
 
 /// How often each reason occurred, by `(reason, column or path)`.

@@ -1,12 +1,12 @@
 //! Rejects → rows of the dead-letter table.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
     builder::{
-        Int32Builder, Int64Builder, LargeBinaryBuilder, ListBuilder, StringBuilder,
-        TimestampMicrosecondBuilder,
+        Int32Builder, Int64Builder, LargeBinaryBuilder, ListBuilder, MapBuilder, MapFieldNames,
+        StringBuilder, TimestampMicrosecondBuilder,
     },
     new_null_array,
 };
@@ -49,6 +49,24 @@ pub fn dead_letter_rows(
                     }
                     Arc::new(values.finish())
                 }
+                "timestamp" => {
+                    let mut values = TimestampMicrosecondBuilder::with_capacity(rejects.len())
+                        .with_data_type(field.data_type().clone());
+                    for reject in rejects {
+                        let at_ms = reject.message.as_ref().and_then(|one| one.timestamp_ms);
+                        values.append_option(at_ms.map(|at_ms| at_ms.saturating_mul(1_000)));
+                    }
+                    Arc::new(values.finish())
+                }
+                "key" => {
+                    let mut values = LargeBinaryBuilder::new();
+                    for reject in rejects {
+                        let key = reject.message.as_ref().and_then(|one| one.key.as_ref());
+                        values.append_option(key);
+                    }
+                    Arc::new(values.finish())
+                }
+                "headers" => headers(field.data_type(), rejects)?,
                 "recorded_at" => {
                     let mut values = TimestampMicrosecondBuilder::with_capacity(rejects.len())
                         .with_data_type(field.data_type().clone());
@@ -91,11 +109,53 @@ fn long(values: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
+/// The last of several headers of a name: a map holds one.
+fn headers(data_type: &DataType, rejects: &[Reject]) -> Result<ArrayRef, ArrowError> {
+    let DataType::Map(entries, _) = data_type else {
+        return Err(changed("headers", "map"));
+    };
+    let DataType::Struct(fields) = entries.data_type() else {
+        return Err(changed("headers", "map"));
+    };
+    let [key, value] = &fields[..] else {
+        return Err(changed("headers", "map"));
+    };
+    let names = MapFieldNames {
+        entry: entries.name().clone(),
+        key: key.name().clone(),
+        value: value.name().clone(),
+    };
+    let mut builder = MapBuilder::new(Some(names), StringBuilder::new(), LargeBinaryBuilder::new())
+        .with_keys_field(Arc::clone(key))
+        .with_values_field(Arc::clone(value));
+    for reject in rejects {
+        let Some(message) = &reject.message else {
+            builder.append(false)?;
+            continue;
+        };
+        let last: BTreeMap<_, _> = message
+            .headers
+            .iter()
+            .map(|(name, value)| (String::from_utf8_lossy(name), value))
+            .collect();
+        for (name, value) in last {
+            builder.keys().append_value(name);
+            builder.values().append_option(value.as_ref());
+        }
+        builder.append(true)?;
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+fn changed(column: &str, what: &str) -> ArrowError {
+    ArrowError::SchemaError(format!(
+        "the dead-letter table's column {column} is no longer a {what}"
+    ))
+}
+
 fn flags(data_type: &DataType, rejects: &[Reject]) -> Result<ArrayRef, ArrowError> {
     let DataType::List(element) = data_type else {
-        return Err(ArrowError::SchemaError(
-            "the dead-letter table's column flags is no longer a list".into(),
-        ));
+        return Err(changed("flags", "list"));
     };
     let mut builder = ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(element));
     for reject in rejects {

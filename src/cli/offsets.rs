@@ -13,7 +13,7 @@ use frazil_service::clock::{RandomIds, SystemClock};
 use frazil_table::{
     commit::{Committer, PositionChange, PositionChanges},
     error::TableErrorKind,
-    state::{SourceIdentity, SourceState, State},
+    state::{KafkaIdentity, SourceIdentity, SourceState, State},
 };
 use serde_json::json;
 
@@ -141,12 +141,13 @@ async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::R
 }
 
 fn source_json(id: u64, source: &SourceState) -> serde_json::Value {
-    let (kind, path, at_end) = match &source.identity {
-        SourceIdentity::File(file) => ("file", file.path.as_str(), Some(file.at_end)),
-        SourceIdentity::StandardInput => ("standard_input", "-", None),
+    let (kind, path, partition, at_end) = match &source.identity {
+        SourceIdentity::File(file) => ("file", file.path.as_str(), 0, Some(file.at_end)),
+        SourceIdentity::StandardInput => ("standard_input", "-", 0, None),
+        SourceIdentity::Kafka(kafka) => ("kafka", kafka.topic.name.as_str(), kafka.partition, None),
     };
     json!({
-        "id": id, "kind": kind, "path": path, "partition": 0, "position": source.position,
+        "id": id, "kind": kind, "path": path, "partition": partition, "position": source.position,
         "at_end": at_end, "commit": source.commit.to_string(),
     })
 }
@@ -167,10 +168,14 @@ fn print(table: &str, state: &State, pending: u64, out: &mut Output) -> anyhow::
     for (id, source) in &state.sources {
         let (path, end) = match &source.identity {
             SourceIdentity::File(file) => {
-                (file.path.as_str(), if file.at_end { "at end" } else { "" })
+                (file.path.clone(), if file.at_end { "at end" } else { "" })
             }
-            SourceIdentity::StandardInput => {
-                ("standard input (of one run)", "cannot be read again")
+            SourceIdentity::StandardInput => (
+                "standard input (of one run)".to_owned(),
+                "cannot be read again",
+            ),
+            SourceIdentity::Kafka(kafka) => {
+                (format!("{}[{}]", kafka.topic.name, kafka.partition), "")
             }
         };
         grid.row([
@@ -178,7 +183,7 @@ fn print(table: &str, state: &State, pending: u64, out: &mut Output) -> anyhow::
             grouped(source.position),
             end.to_owned(),
             source.commit.to_string(),
-            path.to_owned(),
+            path,
         ]);
     }
     if !state.sources.is_empty() {
@@ -297,6 +302,18 @@ fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>>
     let Some(position) = args.position else {
         return Ok(vec![PositionChange::Forget { source: id }]);
     };
+    if let SourceIdentity::Kafka(kafka) = &source.identity {
+        // The leader's epoch is of the record before the position, which is not looked at.
+        let identity = KafkaIdentity {
+            leader_epoch: None,
+            ..kafka.clone()
+        };
+        return Ok(vec![PositionChange::Set {
+            source: id,
+            position,
+            identity: Some(SourceIdentity::Kafka(identity)),
+        }]);
+    }
     let SourceIdentity::File(file) = &source.identity else {
         return Err(Failure::usage(format!("set the position of source {id}: it was one run's standard input"))
             .next("standard input cannot be read again; name a source that is a file, or `--forget` this one")
@@ -327,6 +344,7 @@ fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>>
 fn told(change: &PositionChange, state: &State) -> String {
     let name = |id: &u64| match state.sources.get(id).map(|source| &source.identity) {
         Some(SourceIdentity::File(file)) => file.path.clone(),
+        Some(SourceIdentity::Kafka(kafka)) => format!("{}[{}]", kafka.topic.name, kafka.partition),
         _ => "standard input".to_owned(),
     };
     match change {

@@ -1,5 +1,6 @@
 //! What a command works on: settings, a catalog and its storages, a dataset, its table.
 
+pub(crate) mod kafka;
 mod options;
 mod present;
 

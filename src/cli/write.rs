@@ -11,7 +11,7 @@ use frazil::{
     pipeline::{self, Input, Progress, Services, WriteError, WriteJob, WriteReport},
     source::{BlockOptions, Compute, LocalFileSystem},
 };
-use frazil_dataset::{Dataset, SourceSpec};
+use frazil_dataset::{Dataset, KafkaSourceSpec, SourceSpec};
 use frazil_service::{
     clock::{RandomIds, SystemClock},
     shutdown::Shutdown,
@@ -57,9 +57,12 @@ pub(crate) struct WriteArgs {
     /// Take each file as one never seen, whatever the table holds: its records are written again
     #[arg(long, requires = "from")]
     as_new_source: bool,
-    /// End at the end of the input. Files and standard input always do
+    /// End at the ends that Kafka's partitions have at the start. Files and standard input always end
     #[arg(long)]
     once: bool,
+    /// Write from Kafka into the embedded catalog, though no catalog is named
+    #[arg(long)]
+    embedded: bool,
     /// Tasks that decode and encode; default: one a core
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -93,7 +96,7 @@ pub(crate) async fn run(
     let mut runs = JoinSet::new();
     for argument in &args.datasets {
         let dataset = context.dataset(argument)?;
-        let job = job(args, dataset)?;
+        let job = job(args, dataset, context)?;
         let services = services(context, &job.dataset).await?;
         let (sender, progress) = watch::channel(Progress::default());
         let drawing = tokio::spawn(draw(job.dataset.name.clone(), progress, context.json));
@@ -145,30 +148,15 @@ fn tell_failure(args: &WriteArgs, dataset: &Dataset, error: WriteError) {
     });
 }
 
-fn job(args: &WriteArgs, dataset: Dataset) -> anyhow::Result<WriteJob> {
-    let paths = if args.from.is_empty() {
-        match &dataset.source {
-            Some(SourceSpec::Files { paths }) => paths.clone(),
-            Some(SourceSpec::Kafka(_)) | None => {
-                return Err(Failure::usage(format!("find the input of dataset {}", dataset.name))
-                    .next("give --from FILE (or - for standard input), or a [source.files] in the dataset file")
-                    .into());
-            }
-        }
-    } else {
-        args.from.clone()
-    };
-    let input = if paths.iter().any(|path| path == "-") {
-        if paths.len() > 1 {
-            return Err(Failure::usage("read standard input beside files")
-                .next("give `--from -` alone")
+fn job(args: &WriteArgs, dataset: Dataset, context: &Context) -> anyhow::Result<WriteJob> {
+    let input = match &dataset.source {
+        _ if !args.from.is_empty() => given(&args.from, args.as_new_source)?,
+        Some(SourceSpec::Files { paths }) => given(paths, false)?,
+        Some(SourceSpec::Kafka(spec)) => kafka_input(args, &dataset, spec, context)?,
+        None => {
+            return Err(Failure::usage(format!("find the input of dataset {}", dataset.name))
+                .next("give --from FILE (or - for standard input), or a [source.files] or [source.kafka] in the dataset file")
                 .into());
-        }
-        Input::StandardInput
-    } else {
-        Input::Files {
-            paths,
-            as_new_source: args.as_new_source,
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -179,6 +167,49 @@ fn job(args: &WriteArgs, dataset: Dataset) -> anyhow::Result<WriteJob> {
         memory_max_bytes: usize::try_from(args.memory_max).unwrap_or(usize::MAX),
         block_bytes: BlockOptions::default().block_bytes,
         compute: Compute::Threads,
+    })
+}
+
+/// A stream without end belongs into a catalog that somebody chose.
+fn kafka_input(
+    args: &WriteArgs,
+    dataset: &Dataset,
+    spec: &KafkaSourceSpec,
+    context: &Context,
+) -> anyhow::Result<Input> {
+    let settings = context.settings()?;
+    let resolved = settings
+        .catalog(dataset.catalog.as_deref())
+        .context("find the catalog")?;
+    if resolved.embedded && !args.embedded {
+        return Err(Failure::usage(format!(
+            "write dataset {} from Kafka: no catalog is named",
+            dataset.name
+        ))
+        .next(
+            "name a [catalog] in the deployment file, or take the embedded one under the working folder by --embedded",
+        )
+        .into());
+    }
+    Ok(Input::Kafka(target::kafka::input(
+        &settings, spec, args.once,
+    )?))
+}
+
+/// Files, or standard input.
+fn given(paths: &[String], as_new_source: bool) -> anyhow::Result<Input> {
+    Ok(if paths.iter().any(|path| path == "-") {
+        if paths.len() > 1 {
+            return Err(Failure::usage("read standard input beside files")
+                .next("give `--from -` alone")
+                .into());
+        }
+        Input::StandardInput
+    } else {
+        Input::Files {
+            paths: paths.to_vec(),
+            as_new_source,
+        }
     })
 }
 

@@ -60,13 +60,15 @@ pub enum DecoderError {
         /// The column.
         column: String,
     },
-    /// A column that takes `$ingested_at` is neither a time nor a string.
+    /// A column that takes `$ingested_at` or `$timestamp` is neither a time nor a string.
     #[error(
-        "fill the column {column:?}: $ingested_at is a time, and goes into timestamptz, timestamp or string"
+        "fill the column {column:?}: {name} is a time, and goes into timestamptz, timestamp or string"
     )]
     NotATime {
         /// The column.
         column: String,
+        /// What it takes.
+        name: &'static str,
     },
 }
 

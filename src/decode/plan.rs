@@ -5,7 +5,7 @@ use frazil_dataset::{
     Column, Dataset, FieldPath, FieldSource, Format, SpecialSource, UnknownFields,
 };
 
-use super::{DecoderError, names::Names};
+use super::{DecoderError, names::Names, rows::special_name};
 use crate::coerce::{Member, Target, TimeRule};
 
 /// What a decoder fills, and from where.
@@ -113,11 +113,14 @@ impl Plan {
                     .into_iter()
                     .map(|one| draft.source(one, field.data_type()))
                     .collect();
-                let instant = Source::Special(SpecialSource::IngestedAt);
-                if sources.contains(&instant) && !target.takes_instants() {
-                    return Err(DecoderError::NotATime {
-                        column: field.name().clone(),
-                    });
+                for instant in [SpecialSource::IngestedAt, SpecialSource::Timestamp] {
+                    let name = special_name(&instant);
+                    if sources.contains(&Source::Special(instant)) && !target.takes_instants() {
+                        return Err(DecoderError::NotATime {
+                            column: field.name().clone(),
+                            name,
+                        });
+                    }
                 }
                 Ok(ColumnPlan {
                     name: field.name().clone(),

@@ -15,11 +15,12 @@ use frazil_table::commit::Counts;
 use super::plan::{Plan, Source};
 use crate::{
     coerce::{Ledger, Slot},
-    record::{Oversize, Reasons, RecordBlock, Reject, RowBlock},
+    record::{Messages, Oversize, Reasons, RecordBlock, Reject, RejectedMessage, RowBlock},
 };
 
 mod fill;
 
+pub(super) use fill::special_name;
 use fill::{Context, Sink, chosen, pop_path, push_path};
 
 /// How many rows are coerced at a time: few enough that their slots and text stay in the cache.
@@ -215,7 +216,8 @@ impl Rows {
         for reject in &rejects {
             *reasons.dead.entry(reject.reason).or_default() += 1;
         }
-        let records = (batch.num_rows() + rejects.len()) as u64;
+        let filtered = block.messages.as_ref().map_or(0, |all| all.tombstones);
+        let records = (batch.num_rows() + rejects.len()) as u64 + filtered;
         RowBlock {
             source: block.source.clone(),
             range: block.range.clone(),
@@ -226,6 +228,7 @@ impl Rows {
                 rows_written: batch.num_rows() as u64,
                 rows_rescued,
                 dead_letters: rejects.len() as u64,
+                filtered,
                 ..Counts::default()
             },
             rows: batch,
@@ -307,5 +310,23 @@ fn reject(block: &RecordBlock, record: usize, reason: &'static str, detail: Stri
         record_length: bytes.len() as u64,
         record: bytes,
         truncated: false,
+        message: block
+            .messages
+            .as_ref()
+            .map(|messages| Box::new(rejected_message(messages, record))),
+    }
+}
+
+fn rejected_message(messages: &Messages, record: usize) -> RejectedMessage {
+    RejectedMessage {
+        timestamp_ms: messages.of_records[record].timestamp_ms,
+        key: messages.key(record).map(Bytes::copy_from_slice),
+        headers: messages
+            .headers_of(record)
+            .map(|(name, value)| {
+                let value = value.map(Bytes::copy_from_slice);
+                (Bytes::copy_from_slice(name), value)
+            })
+            .collect(),
     }
 }

@@ -13,13 +13,21 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::{Progress, WriteError, worker::Written};
+use super::{Progress, WriteError, kafka::GroupOffsets, worker::Written};
 use crate::{checkpoint::Moves, record::Reasons, source::SourceError};
 
 /// A checkpoint on its way: its ranges, and the workers' promises of what they made of them.
 pub(super) struct Gathered {
     pub(super) moves: Moves,
     pub(super) written: Vec<oneshot::Receiver<Written>>,
+}
+
+/// What the committer is sent.
+pub(super) enum Job {
+    /// A checkpoint to commit.
+    Checkpoint(Gathered),
+    /// Say when all before is committed.
+    Flush(oneshot::Sender<()>),
 }
 
 /// What a session's checkpoints were committed under.
@@ -31,6 +39,7 @@ pub(super) struct CheckpointCommitter {
     pub(super) dead_letters: LoadedTable,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) progress: watch::Sender<Progress>,
+    pub(super) group_offsets: Option<GroupOffsets>,
 }
 
 /// What a session committed.
@@ -49,18 +58,23 @@ pub(super) struct Tally {
 
 impl CheckpointCommitter {
     /// Commits until the queue is closed or a checkpoint is fenced.
-    pub(super) async fn run(
-        self,
-        mut queue: mpsc::Receiver<Gathered>,
-    ) -> Result<Tally, WriteError> {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) -> Result<Tally, WriteError> {
         let mut tally = Tally::default();
-        while let Some(gathered) = queue.recv().await {
+        while let Some(job) = queue.recv().await {
+            let gathered = match job {
+                Job::Checkpoint(gathered) => gathered,
+                Job::Flush(done) => {
+                    // Gone with the session.
+                    let _ = done.send(());
+                    continue;
+                }
+            };
             let Some(written) = collect(gathered.written).await else {
                 // A worker failed; the session has its error.
                 break;
             };
             // Boxed: the compiler cannot prove the unboxed future `Send` for every lifetime of its borrows.
-            let outcome = self.commit(gathered.moves, &written).boxed().await?;
+            let outcome = self.commit(&gathered.moves, &written).boxed().await?;
             match outcome {
                 Outcome::Committed { snapshot_id } => tally.snapshot_id = Some(snapshot_id),
                 Outcome::AlreadyCommitted { snapshot_id } => {
@@ -74,6 +88,9 @@ impl CheckpointCommitter {
                     tally.fenced = Some(reason);
                     break;
                 }
+            }
+            if let Some(offsets) = &self.group_offsets {
+                offsets.store(&gathered.moves.advances);
             }
             tally.commits += 1;
             tally.data_files += written.data_files.len() as u64;
@@ -90,7 +107,7 @@ impl CheckpointCommitter {
         Ok(tally)
     }
 
-    async fn commit(&self, moves: Moves, written: &Written) -> Result<Outcome, WriteError> {
+    async fn commit(&self, moves: &Moves, written: &Written) -> Result<Outcome, WriteError> {
         let dead_letters = if written.dead_letter_files.is_empty() {
             None
         } else {
@@ -103,7 +120,7 @@ impl CheckpointCommitter {
             table_uuid: self.table_uuid,
             epoch: self.epoch,
             sources_version: moves.sources_version,
-            advances: moves.advances,
+            advances: moves.advances.clone(),
             data_files: written.data_files.clone(),
             dead_letters,
             counts: written.counts.clone(),

@@ -8,7 +8,10 @@ use frazil_table::{
     storage::StorageErrorKind,
 };
 
-use crate::{decode::DecoderError, source::SourceError};
+use crate::{
+    decode::DecoderError,
+    source::{SourceError, kafka::KafkaError},
+};
 
 /// Why a write ended before the end of its input. Reads after "failed to …".
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,9 @@ pub enum WriteError {
     /// A source could not be read. What was read before it is committed.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Kafka could not be read. What was read before it is committed.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
     /// A data file could not be written.
     #[error(transparent)]
     DataFile(#[from] TableWriteError),
@@ -50,6 +56,11 @@ pub enum WriteError {
         /// What moved.
         reason: String,
     },
+    /// Kafka's group took partitions away while a checkpoint could not be committed.
+    #[error(
+        "hand over partitions in time: the last checkpoint took too long to commit; what it held is given up and read again"
+    )]
+    HandOver,
     /// A part of the pipeline ended without a word.
     #[error(
         "write: a task of the pipeline ended unexpectedly; start again, and report the panic above"
@@ -69,20 +80,27 @@ impl WriteError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Table(error) => error.remedy(),
-            Self::Source(error) => match error.remedy() {
-                crate::source::Remedy::Retry => Remedy::Retry,
-                crate::source::Remedy::Usage => Remedy::Usage,
-                crate::source::Remedy::Stop => Remedy::Stop,
-            },
+            Self::Source(error) => of_source(error.remedy()),
+            Self::Kafka(error) => of_source(error.remedy()),
             Self::DataFile(TableWriteError::Storage(error)) => match error.kind {
                 StorageErrorKind::Denied
                 | StorageErrorKind::Full
                 | StorageErrorKind::NotFound
                 | StorageErrorKind::Other => Remedy::Retry,
             },
-            Self::DataFile(_) | Self::Unfit { .. } | Self::Stopped => Remedy::Retry,
+            Self::DataFile(_) | Self::Unfit { .. } | Self::HandOver | Self::Stopped => {
+                Remedy::Retry
+            }
             Self::StandardInputFenced { .. } => Remedy::Stop,
             Self::Schema(_) | Self::Conflict(_) | Self::Decoder(_) => Remedy::Usage,
         }
+    }
+}
+
+fn of_source(remedy: crate::source::Remedy) -> Remedy {
+    match remedy {
+        crate::source::Remedy::Retry => Remedy::Retry,
+        crate::source::Remedy::Usage => Remedy::Usage,
+        crate::source::Remedy::Stop => Remedy::Stop,
     }
 }

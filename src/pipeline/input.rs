@@ -6,12 +6,12 @@ use frazil_table::state::State;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 
-use super::{Input, READERS_MAX, Services, WriteError, WriteJob};
+use super::{READERS_MAX, Services, WriteError, WriteJob};
 use crate::{
     record::RecordBlock,
     source::{
-        BlockOptions, FileSystem, Known, Plan, PlannedFile, ReadOptions, STANDARD_INPUT_PROMISE,
-        SourceError, SourceReader, expand, identify,
+        BlockOptions, FileSystem, Known, Plan, PlannedFile, Read, ReadOptions,
+        STANDARD_INPUT_PROMISE, SourceError, SourceReader, expand, identify,
     },
 };
 
@@ -27,11 +27,26 @@ pub(super) struct InputPlan {
     pub(super) bytes_total: Option<u64>,
 }
 
+/// An input that is no stream of Kafka.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum GivenInput<'a> {
+    /// Files, folders and globs.
+    Files {
+        /// As the user gave them.
+        paths: &'a [String],
+        /// Take each file as one never seen.
+        as_new_source: bool,
+    },
+    /// Standard input.
+    StandardInput,
+}
+
 /// What the input is, against the table's positions. A run that takes all files as new sources knows only those that
 /// came after `sources_before`, which it began itself.
 pub(super) async fn plan(
     services: &Services,
     job: &WriteJob,
+    input: GivenInput<'_>,
     state: &State,
     sources_before: u64,
 ) -> Result<InputPlan, WriteError> {
@@ -44,8 +59,8 @@ pub(super) async fn plan(
         read_ahead_blocks: 1,
         compute: job.compute,
     };
-    match &job.input {
-        Input::StandardInput => {
+    match input {
+        GivenInput::StandardInput => {
             let id = state.sources_version + 1;
             tracing::info!("{STANDARD_INPUT_PROMISE}");
             Ok(InputPlan {
@@ -55,13 +70,13 @@ pub(super) async fn plan(
                 bytes_total: None,
             })
         }
-        Input::Files {
+        GivenInput::Files {
             paths,
             as_new_source,
         } => {
             let files = Arc::clone(&services.files);
-            let paths = paths.clone();
-            let passed_over = if *as_new_source { sources_before } else { 0 };
+            let paths = paths.to_vec();
+            let passed_over = if as_new_source { sources_before } else { 0 };
             let (sources, sources_version) = (state.sources.clone(), state.sources_version);
             let look = move || -> Result<Plan, SourceError> {
                 let given = expand(&paths, files.as_ref())?;
@@ -170,7 +185,7 @@ pub(super) enum Readers {
 
 impl Readers {
     /// Sends all blocks on, each source's in order. A source that fails ends with its error; the others go on.
-    pub(super) async fn run(self, blocks: mpsc::Sender<Result<RecordBlock, SourceError>>) {
+    pub(super) async fn run(self, blocks: mpsc::Sender<Read>) {
         let mut open = FuturesUnordered::new();
         match self {
             Self::StandardInput { id, options } => {
@@ -187,7 +202,7 @@ impl Readers {
                 options,
             } => {
                 for block in given_up {
-                    if blocks.send(Ok(block)).await.is_err() {
+                    if blocks.send(Read::Block(block)).await.is_err() {
                         return;
                     }
                 }
@@ -209,20 +224,17 @@ impl Readers {
 }
 
 /// Sends one source's blocks on, to its end or its failure; whether somebody still takes them.
-async fn read(
-    mut reader: SourceReader,
-    blocks: mpsc::Sender<Result<RecordBlock, SourceError>>,
-) -> bool {
+async fn read(mut reader: SourceReader, blocks: mpsc::Sender<Read>) -> bool {
     loop {
         match reader.next_block().await {
             Ok(Some(block)) => {
-                if blocks.send(Ok(block)).await.is_err() {
+                if blocks.send(Read::Block(block)).await.is_err() {
                     return false;
                 }
             }
             Ok(None) => return true,
             Err(error) => {
-                return blocks.send(Err(error)).await.is_ok();
+                return blocks.send(Read::Failed(error)).await.is_ok();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A session: from the table's positions to the end of the input, or to the next fence.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow_schema::SchemaRef;
 use frazil_dataset::Dataset;
@@ -13,18 +13,24 @@ use frazil_table::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 
 use super::{
-    Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS, WRITERS_MEMORY_SHARE,
-    WriteError, WriteJob, WriteReport,
-    committer::{CheckpointCommitter, Gathered, Tally},
-    input::{self, Readers},
+    Input, Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS,
+    WRITERS_MEMORY_SHARE, WriteError, WriteJob, WriteReport,
+    committer::{CheckpointCommitter, Gathered, Job, Tally},
+    input::{self, GivenInput, Readers},
+    kafka::{GroupOffsets, Kafka},
     tables,
     worker::{Work, Worker},
 };
-use crate::{checkpoint::Accumulated, decode, record::RecordBlock};
+use crate::{
+    checkpoint::Accumulated,
+    decode,
+    record::RecordBlock,
+    source::{Read, kafka::Assignment},
+};
 
 /// How a session ended, other than by an error.
 #[derive(Debug)]
@@ -33,7 +39,16 @@ pub(super) enum End {
     Done,
     /// The table moved under it.
     Fenced { reason: String },
+    /// Something that may mend itself.
+    Failed { error: WriteError },
 }
+
+/// How long the group waits for what was read of partitions that it takes away: well under librdkafka's
+/// `max.poll.interval.ms` of five minutes, after which it would give them to others without asking.
+const HAND_OVER_MAX: Duration = Duration::from_secs(60);
+
+/// How often a run with an end looks whether others have reached theirs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one session and adds what it committed to the report.
 pub(super) async fn run(
@@ -41,6 +56,7 @@ pub(super) async fn run(
     job: &WriteJob,
     shutdown: &Shutdown,
     progress: &watch::Sender<Progress>,
+    mut kafka: Option<&mut Kafka>,
     remembered: &mut Remembered,
     report: &mut WriteReport,
 ) -> Result<End, WriteError> {
@@ -49,22 +65,60 @@ pub(super) async fn run(
         Arc::clone(&services.clock),
         Arc::clone(&services.ids),
     ));
-    let open = tables::prepare(&committer, &job.dataset, remembered.table_uuid).await?;
+    let mut open = tables::prepare(&committer, &job.dataset, remembered.table_uuid).await?;
     remembered.table_uuid = Some(open.table.metadata.uuid());
     let sources_before = *remembered
         .sources_before
         .get_or_insert(open.state.sources_version);
-    let plan = input::plan(services, job, &open.state, sources_before).await?;
-    report.notes = plan.notes;
-    progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
+    let mut new_sources = Vec::new();
+    let reads = match (&job.input, kafka.as_deref_mut()) {
+        (Input::Kafka(_), Some(kafka)) => {
+            let (registered, reads) = kafka.attach(services, &committer, open).await?;
+            open = registered;
+            Reads {
+                reads,
+                reading: JoinSet::new(),
+            }
+        }
+        (Input::Kafka(_), None) => return Err(WriteError::Stopped),
+        (
+            Input::Files {
+                paths,
+                as_new_source,
+            },
+            _,
+        ) => {
+            let given = GivenInput::Files {
+                paths,
+                as_new_source: *as_new_source,
+            };
+            let plan = input::plan(services, job, given, &open.state, sources_before).await?;
+            report.notes = plan.notes;
+            new_sources = plan.new_sources;
+            progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
+            Reads::of(plan.readers)
+        }
+        (Input::StandardInput, _) => {
+            let given = GivenInput::StandardInput;
+            let plan = input::plan(services, job, given, &open.state, sources_before).await?;
+            new_sources = plan.new_sources;
+            Reads::of(plan.readers)
+        }
+    };
     let gathered = Accumulated::new(
         job.dataset.checkpoint,
         open.state.sources_version,
-        plan.new_sources,
+        new_sources,
     );
-    let session = Session::start(services, job, &committer, open, progress).await?;
+    let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
+    let session = Session::start(services, job, &committer, open, group_offsets, progress).await?;
+    let context = Context {
+        services,
+        committer: &committer,
+        kafka,
+    };
     let tally = session
-        .run(plan.readers, gathered, shutdown.clone())
+        .run(reads, gathered, context, shutdown.clone())
         .await?;
     report.add(
         &tally.counts,
@@ -85,11 +139,66 @@ pub(super) async fn run(
     Ok(End::Done)
 }
 
+/// What a session reads.
+struct Reads {
+    reads: mpsc::Receiver<Read>,
+    /// Tasks that end with it.
+    reading: JoinSet<()>,
+}
+
+impl Reads {
+    fn of(readers: Readers) -> Self {
+        let (sender, reads) = mpsc::channel(READER_QUEUE_BLOCKS);
+        let mut reading = JoinSet::new();
+        reading.spawn(readers.run(sender));
+        Self { reads, reading }
+    }
+}
+
+/// What a session asks while it runs.
+struct Context<'a> {
+    services: &'a Services,
+    committer: &'a Committer,
+    kafka: Option<&'a mut Kafka>,
+}
+
+impl Context<'_> {
+    /// For a run with an end: how far a source was read.
+    fn passed(&mut self, block: &RecordBlock) {
+        if let Some(kafka) = &mut self.kafka {
+            let remaining = &mut kafka.remaining;
+            if remaining
+                .get(&block.source.id)
+                .is_some_and(|end| block.range.end >= *end)
+            {
+                remaining.remove(&block.source.id);
+            }
+        }
+    }
+
+    /// For a run with an end: how far others have read.
+    async fn look_again(&mut self) -> Result<(), WriteError> {
+        match &mut self.kafka {
+            Some(kafka) => kafka.look_again(self.committer).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What came of a change of our share.
+enum Share {
+    Settled,
+    /// The session cannot go on.
+    Lost(String),
+    /// The committer ended.
+    Ended,
+}
+
 /// The running parts of a session. Dropping it stops them.
 struct Session {
     workers: Vec<mpsc::Sender<Work>>,
     worker_tasks: JoinSet<Result<(), WriteError>>,
-    checkpoints: mpsc::Sender<Gathered>,
+    checkpoints: mpsc::Sender<Job>,
     committer: AbortOnDrop<Result<Tally, WriteError>>,
 }
 
@@ -108,6 +217,7 @@ impl Session {
         job: &WriteJob,
         committer: &Arc<Committer>,
         open: OpenTable,
+        group_offsets: Option<GroupOffsets>,
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, WriteError> {
         let dead_letters = committer.dead_letter_table(&job.dataset.table).await?;
@@ -142,6 +252,7 @@ impl Session {
             dead_letters,
             ids: Arc::clone(&services.ids),
             progress: progress.clone(),
+            group_offsets,
         };
         let committer = AbortOnDrop(tokio::spawn(checkpoint_committer.run(queue)));
         Ok(Self {
@@ -155,16 +266,26 @@ impl Session {
     /// Reads, hands out, takes checkpoints; to the end of the input, a signal, or a fence.
     async fn run(
         mut self,
-        readers: Readers,
+        mut input: Reads,
         mut gathered: Accumulated,
+        mut context: Context<'_>,
         mut shutdown: Shutdown,
     ) -> Result<Tally, WriteError> {
-        let (sender, mut blocks) = mpsc::channel(READER_QUEUE_BLOCKS);
-        let mut reading = JoinSet::new();
-        reading.spawn(readers.run(sender));
+        let is_once = context.kafka.as_ref().is_some_and(|kafka| kafka.is_once());
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lost = None;
         // What was read of a source before it failed is committed, and the others are read on.
         let mut failed_sources = Vec::new();
         loop {
+            if is_once
+                && context
+                    .kafka
+                    .as_ref()
+                    .is_some_and(|kafka| kafka.remaining.is_empty())
+            {
+                break;
+            }
             let due = gathered.due();
             tokio::select! {
                 biased;
@@ -172,25 +293,84 @@ impl Session {
                 Some(ended) = self.worker_tasks.join_next() => return Err(worker_error(ended)),
                 () = shutdown.requested() => break,
                 () = wait_until(due), if due.is_some() => self.checkpoint(&mut gathered).await?,
-                block = blocks.recv() => match block {
+                read = input.reads.recv() => match read {
                     None => break,
-                    Some(Ok(mut block)) => {
+                    Some(Read::Block(mut block)) => {
+                        context.passed(&block);
                         gathered.add(&mut block);
                         self.hand_out(block).await?;
                         if gathered.is_full() {
                             self.checkpoint(&mut gathered).await?;
                         }
                     }
-                    Some(Err(error)) => failed_sources.push(error),
+                    Some(Read::Failed(error)) => failed_sources.push(error),
+                    Some(Read::KafkaFailed(error)) => return Err(error.into()),
+                    Some(Read::Group(assignment)) => {
+                        match self.share(assignment, &mut gathered, &mut context).await? {
+                            Share::Settled => {}
+                            Share::Lost(reason) => {
+                                lost = Some(reason);
+                                break;
+                            }
+                            Share::Ended => {
+                                let ended = (&mut self.committer.0).await;
+                                return self.ended_early(ended).await;
+                            }
+                        }
+                    }
                 },
+                _ = look.tick(), if is_once => context.look_again().await?,
             }
         }
-        reading.abort_all();
-        drop(blocks);
-        self.checkpoint(&mut gathered).await?;
+        input.reading.abort_all();
+        drop(input.reads);
+        if lost.is_none() {
+            self.checkpoint(&mut gathered).await?;
+        }
         let mut tally = self.finish().await?;
         tally.failed_sources = failed_sources;
+        tally.fenced = tally.fenced.or(lost);
         Ok(tally)
+    }
+
+    /// The group changed our share: new partitions start where the table stands, and of those that go everything
+    /// that was read is committed before others have them.
+    async fn share(
+        &mut self,
+        assignment: Assignment,
+        gathered: &mut Accumulated,
+        context: &mut Context<'_>,
+    ) -> Result<Share, WriteError> {
+        let Some(kafka) = context.kafka.as_deref_mut() else {
+            return Ok(Share::Settled);
+        };
+        match assignment {
+            Assignment::Given(partitions) => {
+                kafka
+                    .given(context.services, context.committer, &partitions)
+                    .await?;
+                Ok(Share::Settled)
+            }
+            Assignment::Taken(partitions) => {
+                let committed = async {
+                    self.checkpoint(gathered).await?;
+                    let (done, waiting) = oneshot::channel();
+                    let sent = self.checkpoints.send(Job::Flush(done)).await;
+                    Ok::<_, WriteError>(sent.is_ok() && waiting.await.is_ok())
+                };
+                let committed = tokio::time::timeout(HAND_OVER_MAX, committed).await;
+                kafka.release(partitions)?;
+                match committed {
+                    Ok(Ok(true)) => Ok(Share::Settled),
+                    Ok(Ok(false)) => Ok(Share::Ended),
+                    Ok(Err(error)) => Err(error),
+                    Err(_) => Err(WriteError::HandOver),
+                }
+            }
+            Assignment::Lost(_) => Ok(Share::Lost(
+                "the group gave partitions of ours to another member".to_owned(),
+            )),
+        }
     }
 
     /// Gives a block to the first worker that has room, so that little input makes few files.
@@ -228,10 +408,10 @@ impl Session {
         // A committer that is gone was fenced or failed: the loop sees which.
         let _ = self
             .checkpoints
-            .send(Gathered {
+            .send(Job::Checkpoint(Gathered {
                 moves: gathered.take(),
                 written,
-            })
+            }))
             .await;
         Ok(())
     }

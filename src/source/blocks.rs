@@ -227,6 +227,7 @@ impl BlockReader {
             bytes: self.pool.bytes(bytes, length),
             records,
             oversize,
+            messages: None,
             identity: self.identity(),
         }
     }
@@ -323,6 +324,7 @@ impl BlockReader {
                 length,
                 hash: hash.digest128(),
             }],
+            messages: None,
             identity: self.identity(),
         })
     }
@@ -330,7 +332,7 @@ impl BlockReader {
 
 /// Buffers that are used again once all blocks' bytes are dropped: fresh memory would have to be zeroed and mapped in.
 #[derive(Debug, Clone)]
-struct Pool {
+pub(super) struct Pool {
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     block_bytes: usize,
 }
@@ -339,7 +341,7 @@ struct Pool {
 const POOLED_BUFFERS_MAX: usize = 4;
 
 impl Pool {
-    fn new(block_bytes: usize) -> Self {
+    pub(super) fn new(block_bytes: usize) -> Self {
         Self {
             buffers: Arc::default(),
             block_bytes,
@@ -357,7 +359,7 @@ impl Pool {
     }
 
     /// A buffer that `length` bytes fit into.
-    fn take_for(&self, length: usize) -> Vec<u8> {
+    pub(super) fn take_for(&self, length: usize) -> Vec<u8> {
         if length <= self.block_bytes {
             self.take()
         } else {
@@ -366,7 +368,7 @@ impl Pool {
     }
 
     /// The first `length` bytes of a buffer that comes back when they are dropped.
-    fn bytes(&self, buffer: Vec<u8>, length: usize) -> Bytes {
+    pub(super) fn bytes(&self, buffer: Vec<u8>, length: usize) -> Bytes {
         Bytes::from_owner(Lent {
             buffer,
             length,

@@ -95,6 +95,7 @@ fn unfinished(given: &Expansion, sources: &BTreeMap<u64, SourceState>) -> Vec<Re
                 bytes: Bytes::new(),
                 records: Vec::new(),
                 oversize: Vec::new(),
+                messages: None,
                 identity: SourceIdentity::File(identity),
             });
         }

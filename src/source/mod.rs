@@ -22,13 +22,29 @@ mod error;
 mod expand;
 mod file_system;
 mod identify;
+pub mod kafka;
 mod plan;
 mod proof;
 mod reader;
 mod steady;
 
+use crate::record::RecordBlock;
+
 #[cfg(test)]
 mod tests;
+
+/// What a source hands on.
+#[derive(Debug)]
+pub enum Read {
+    /// Records.
+    Block(RecordBlock),
+    /// A source that cannot be read on. The others can.
+    Failed(SourceError),
+    /// Kafka's group changed our share.
+    Group(kafka::Assignment),
+    /// Kafka cannot be read on.
+    KafkaFailed(kafka::KafkaError),
+}
 
 pub use blocks::{BlockOptions, OVERSIZE_PREFIX_BYTES};
 pub use compression::Compression;

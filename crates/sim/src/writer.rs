@@ -441,6 +441,7 @@ pub fn source_name(identity: &SourceIdentity) -> &str {
     match identity {
         SourceIdentity::File(file) => &file.path,
         SourceIdentity::StandardInput => "-",
+        SourceIdentity::Kafka(kafka) => &kafka.topic.name,
     }
 }
 

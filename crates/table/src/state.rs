@@ -117,6 +117,31 @@ pub enum SourceIdentity {
     File(FileIdentity),
     /// One run's standard input, which cannot be read again.
     StandardInput,
+    /// A partition of a Kafka topic.
+    Kafka(KafkaIdentity),
+}
+
+/// A partition of a Kafka topic. Names alone would take a topic that was deleted and made again for the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KafkaIdentity {
+    /// The topic.
+    pub topic: KafkaTopic,
+    /// The partition's number.
+    pub partition: i32,
+    /// The leader epoch of the last record before the position; `None` where the broker tells none. A leader that
+    /// was elected without all records uses offsets again, under another epoch.
+    pub leader_epoch: Option<i32>,
+}
+
+/// A Kafka topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KafkaTopic {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The topic's id; `None` from brokers before 2.8, which have none.
+    pub topic_id: Option<Uuid>,
+    /// Its name.
+    pub name: String,
 }
 
 /// A file known by the content up to the committed position (in decompressed bytes).

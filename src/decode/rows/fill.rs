@@ -6,7 +6,7 @@ use super::{Dead, Passed, QUOTE_CHARACTERS_MAX, RowRecord};
 use crate::{
     coerce::{Found, Kind, Ledger, Misfit, Run, Slot, Value},
     decode::plan::{ColumnPlan, Source},
-    record::RecordBlock,
+    record::{Messages, RecordBlock},
 };
 
 /// What coercing some rows takes.
@@ -161,6 +161,11 @@ impl Context<'_> {
         }
     }
 
+    /// What Kafka tells of the records; nothing of files'.
+    fn message(&self) -> Option<&Messages> {
+        self.block.messages.as_deref()
+    }
+
     /// What frazil knows of the record.
     fn coerce_special(
         &self,
@@ -195,16 +200,38 @@ impl Context<'_> {
                 Kind::Plain,
                 &self.block.bytes[record.text.start as usize..record.text.end as usize],
             ),
-            // Files have none of these.
-            SpecialSource::Timestamp | SpecialSource::Key | SpecialSource::Header(_) => {
+            SpecialSource::Timestamp => {
+                let told = self
+                    .message()
+                    .map(|all| &all.of_records[record.record as usize]);
+                if let Some(at_ms) = told.and_then(|message| message.timestamp_ms) {
+                    column.target.append_instant(at_ms.saturating_mul(1_000));
+                    *sink.scratch = number;
+                    return;
+                }
                 Value::MISSING
             }
+            SpecialSource::Key => {
+                let key = self
+                    .message()
+                    .and_then(|all| all.key(record.record as usize));
+                key.map_or(Value::MISSING, |key| Value::new(Kind::Plain, key))
+            }
+            // Of several of a name the last counts, as of fields.
+            SpecialSource::Header(name) => self
+                .message()
+                .and_then(|all| {
+                    all.headers_of(record.record as usize)
+                        .rfind(|(header, _)| *header == name.as_bytes())
+                })
+                .and_then(|(_, value)| value)
+                .map_or(Value::MISSING, |value| Value::new(Kind::Plain, value)),
         };
         match column.target.append(value, sink.ledger) {
             Ok(false) if column.required => missing(column, row, sink),
             Ok(_) => {}
             Err(misfit) => {
-                sink.ledger.path.push_special(name_of(special));
+                sink.ledger.path.push_special(special_name(special));
                 self.misfit_at_path(column, value, misfit, row, sink);
                 sink.ledger.path.pop();
             }
@@ -278,7 +305,7 @@ fn missing(column: &ColumnPlan, row: usize, sink: &mut Sink) {
     });
 }
 
-fn name_of(special: &SpecialSource) -> &'static str {
+pub(in crate::decode) fn special_name(special: &SpecialSource) -> &'static str {
     match special {
         SpecialSource::IngestedAt => "$ingested_at",
         SpecialSource::Topic => "$topic",

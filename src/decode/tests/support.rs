@@ -245,6 +245,7 @@ pub(crate) fn block(text: impl AsRef<[u8]>) -> RecordBlock {
         bytes,
         records,
         oversize: Vec::new(),
+        messages: None,
         identity: SourceIdentity::StandardInput,
     }
 }

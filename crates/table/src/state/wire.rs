@@ -6,7 +6,7 @@
 //! Metastore's tables hold; the JSON is ASCII, since these tables are not always in UTF-8.
 //!
 //! The JSON is rewritten at every commit, so it is terse: ids of commits, which sources share,
-//! stand once, and a source is an array `[id, position, index of its commit, identity]`.
+//! stand once, as topics of Kafka do, and a source is an array `[id, position, index of its commit, identity]`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    DeadLetterState, FileIdentity, LastCommit, OperatorAction, SourceIdentity, SourceState, State,
-    StateError,
+    DeadLetterState, FileIdentity, KafkaIdentity, KafkaTopic, LastCommit, OperatorAction,
+    SourceIdentity, SourceState, State, StateError,
 };
 
 /// The version that is written, and the newest that is read.
@@ -47,6 +47,9 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<(Uuid, i64, i64)>,
     commits: Vec<Uuid>,
+    /// Cluster id, topic id, name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    topics: Vec<(String, Option<Uuid>, String)>,
     sources: Vec<(u64, u64, usize, WireIdentity)>,
     dead: WireDeadLetters,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,9 @@ enum WireIdentity {
     /// Path, bytes under the head's hash, head's hash, tail's hash, at its end.
     File(String, u64, String, String, bool),
     StandardInput,
+    /// Index of its topic, partition, leader epoch.
+    #[serde(rename = "k")]
+    Kafka(usize, i32, Option<i32>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -183,6 +189,9 @@ fn to_wire(state: &State) -> Wire {
     let mut commits: Vec<Uuid> = state.sources.values().map(|source| source.commit).collect();
     commits.sort();
     commits.dedup();
+    let mut topics: Vec<&KafkaTopic> = state.sources.values().filter_map(topic_of).collect();
+    topics.sort();
+    topics.dedup();
     let sources = state
         .sources
         .iter()
@@ -199,6 +208,12 @@ fn to_wire(state: &State) -> Wire {
                     file.at_end,
                 ),
                 SourceIdentity::StandardInput => WireIdentity::StandardInput,
+                SourceIdentity::Kafka(kafka) => {
+                    let topic = topics
+                        .binary_search(&&kafka.topic)
+                        .expect("it was collected above");
+                    WireIdentity::Kafka(topic, kafka.partition, kafka.leader_epoch)
+                }
             };
             (*id, source.position, commit, identity)
         })
@@ -213,6 +228,10 @@ fn to_wire(state: &State) -> Wire {
             .as_ref()
             .map(|last| (last.id, last.snapshot_id, last.sequence_number)),
         commits,
+        topics: topics
+            .into_iter()
+            .map(|topic| (topic.cluster_id.clone(), topic.topic_id, topic.name.clone()))
+            .collect(),
         sources,
         dead: WireDeadLetters {
             table: dead.table_uuid,
@@ -224,6 +243,13 @@ fn to_wire(state: &State) -> Wire {
                 .collect(),
         },
         action: state.last_action.clone(),
+    }
+}
+
+fn topic_of(source: &SourceState) -> Option<&KafkaTopic> {
+    match &source.identity {
+        SourceIdentity::Kafka(kafka) => Some(&kafka.topic),
+        SourceIdentity::File(_) | SourceIdentity::StandardInput => None,
     }
 }
 
@@ -245,6 +271,21 @@ fn from_wire(wire: Wire) -> Result<State, StateError> {
                 })
             }
             WireIdentity::StandardInput => SourceIdentity::StandardInput,
+            WireIdentity::Kafka(topic, partition, leader_epoch) => {
+                let (cluster_id, topic_id, name) =
+                    wire.topics.get(topic).cloned().ok_or_else(|| {
+                        damaged(&format!("source {id} names a topic that is not there"))
+                    })?;
+                SourceIdentity::Kafka(KafkaIdentity {
+                    topic: KafkaTopic {
+                        cluster_id,
+                        topic_id,
+                        name,
+                    },
+                    partition,
+                    leader_epoch,
+                })
+            }
         };
         let source = SourceState {
             identity,

@@ -48,6 +48,16 @@ impl Stack {
         self.read_addresses("");
     }
 
+    /// Has a server's script do something that it has a word for, and waits until it is done.
+    #[allow(dead_code, reason = "only tests of brokers ask for it")]
+    pub(crate) fn command(&mut self, word: &str) {
+        let input = self.script.stdin.as_mut().unwrap();
+        writeln!(input, "{word}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), format!("{{\"done\": \"{word}\"}}"));
+    }
+
     fn read_addresses(&mut self, name: &str) {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();

@@ -130,14 +130,14 @@ fn the_form_of_version_1_stays() {
 fn head_of(state: &State) -> String {
     match &state.sources[&1].identity {
         SourceIdentity::File(file) => file.head_hash.clone(),
-        SourceIdentity::StandardInput => unreachable!(),
+        SourceIdentity::StandardInput | SourceIdentity::Kafka(_) => unreachable!(),
     }
 }
 
 fn tail_of(state: &State) -> String {
     match &state.sources[&1].identity {
         SourceIdentity::File(file) => file.tail_hash.clone(),
-        SourceIdentity::StandardInput => unreachable!(),
+        SourceIdentity::StandardInput | SourceIdentity::Kafka(_) => unreachable!(),
     }
 }
 
@@ -148,6 +148,22 @@ fn any_uuid() -> impl Strategy<Value = Uuid> {
 fn any_identity() -> impl Strategy<Value = SourceIdentity> {
     prop_oneof![
         Just(SourceIdentity::StandardInput),
+        (
+            ("[a-z]{0,3}", any::<Option<u128>>(), "[a-z]{1,3}"),
+            any::<i32>(),
+            any::<Option<i32>>()
+        )
+            .prop_map(|((cluster_id, topic_id, name), partition, leader_epoch)| {
+                SourceIdentity::Kafka(KafkaIdentity {
+                    topic: KafkaTopic {
+                        cluster_id,
+                        topic_id: topic_id.map(Uuid::from_u128),
+                        name,
+                    },
+                    partition,
+                    leader_epoch,
+                })
+            }),
         (
             any::<String>(),
             any::<u64>(),

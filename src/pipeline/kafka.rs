@@ -1,0 +1,399 @@
+//! Kafka as a job's input, over all of its sessions.
+//!
+//! Every partition is put into the table's state, with the position that it begins at, before anything of it is read:
+//! `start = "latest"` is then asked once, and two writers that share a topic agree on its sources.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, mpsc as commands},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use frazil_dataset::TableName;
+use frazil_table::{
+    commit::{Advance, Checkpoint, Committer, Counts, OpenTable},
+    error::TableError,
+    state::{KafkaIdentity, SourceIdentity, State},
+};
+use tokio::sync::mpsc;
+
+use super::{READER_QUEUE_BLOCKS, Services, WriteError, WriteJob};
+use crate::source::{
+    BlockOptions, Read,
+    kafka::{
+        Cluster, Command, Connection, KafkaError, KafkaErrorKind, KafkaReader, MatchedPartition,
+        Partition, ReaderOptions, Seek, Start, Topic, Topics, match_topics,
+    },
+};
+
+/// After this a block is handed on though it is not full: a part of how long a record takes to the table.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Attempts to put partitions into the table's state, each lost to another writer.
+const REGISTER_ATTEMPTS_MAX: u32 = 32;
+
+/// Makes connections to a Kafka cluster.
+pub trait Connect: std::fmt::Debug + Send + Sync {
+    /// A new member of the group.
+    ///
+    /// # Errors
+    /// Settings that the client refuses.
+    fn connect(&self) -> Result<Connection, KafkaError>;
+}
+
+/// Topics of a Kafka cluster, to be read as a member of a group.
+#[derive(Debug, Clone)]
+pub struct KafkaInput {
+    /// The cluster.
+    pub connect: Arc<dyn Connect>,
+    /// The topics.
+    pub topics: Topics,
+    /// The consumer group.
+    pub group: String,
+    /// Where partitions begin that the table has no position of.
+    pub start: Seek,
+    /// End at the ends that the partitions have when the run begins.
+    pub once: bool,
+}
+
+/// A member of the group, alive as long as the run.
+#[derive(Debug)]
+pub(super) struct Kafka {
+    input: KafkaInput,
+    cluster: Option<Arc<dyn Cluster>>,
+    commands: commands::Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+    table: TableName,
+    /// The topics as they were last seen.
+    topics: Vec<Topic>,
+    /// Whether a session was ever attached.
+    has_begun: bool,
+    /// Where the run ends, if it does.
+    ends: Option<BTreeMap<Partition, u64>>,
+    /// Sources that are not yet read up to there.
+    pub(super) remaining: BTreeMap<u64, u64>,
+}
+
+/// Tells the group what is committed.
+#[derive(Debug, Clone)]
+pub(super) struct GroupOffsets {
+    commands: commands::Sender<Command>,
+    metadata: String,
+}
+
+impl GroupOffsets {
+    /// After a commit.
+    pub(super) fn store(&self, advances: &[Advance]) {
+        let positions: Vec<_> = advances
+            .iter()
+            .filter_map(|advance| match &advance.identity {
+                SourceIdentity::Kafka(kafka) => Some((partition_of(kafka), advance.end)),
+                SourceIdentity::File(_) | SourceIdentity::StandardInput => None,
+            })
+            .collect();
+        if !positions.is_empty() {
+            // Gone with the run.
+            let _ = self.commands.send(Command::Store {
+                positions,
+                metadata: self.metadata.clone(),
+            });
+        }
+    }
+}
+
+fn partition_of(identity: &KafkaIdentity) -> Partition {
+    Partition {
+        topic: identity.topic.name.as_str().into(),
+        number: identity.partition,
+    }
+}
+
+impl Kafka {
+    /// Joins the group. Nothing is read before a session is attached.
+    pub(super) fn open(input: &KafkaInput, job: &WriteJob) -> Result<Self, WriteError> {
+        let Connection { cluster, consumer } = input.connect.connect()?;
+        let blocks = BlockOptions {
+            record_bytes_max: usize::try_from(job.dataset.limits.record_bytes_max)
+                .unwrap_or(usize::MAX),
+            block_bytes: job.block_bytes,
+        };
+        let reader = KafkaReader::new(
+            consumer,
+            ReaderOptions {
+                blocks,
+                linger: LINGER.min(job.dataset.checkpoint.interval / 4),
+            },
+        );
+        let (commands, queue) = commands::channel();
+        let thread = std::thread::Builder::new()
+            .name("kafka".to_owned())
+            .spawn(move || reader.run(&queue))
+            .map_err(|_| WriteError::Stopped)?;
+        Ok(Self {
+            input: input.clone(),
+            cluster: Some(cluster),
+            commands,
+            thread: Some(thread),
+            table: job.dataset.table.clone(),
+            topics: Vec::new(),
+            has_begun: false,
+            ends: None,
+            remaining: BTreeMap::new(),
+        })
+    }
+
+    /// Leaves the group, once all that was asked is done.
+    pub(super) async fn close(mut self) {
+        // The last one of the client's owners closes it: that must be the thread.
+        self.cluster = None;
+        let _ = self.commands.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    /// What a session's committer tells the group by.
+    pub(super) fn group_offsets(&self, open: &OpenTable) -> GroupOffsets {
+        GroupOffsets {
+            commands: self.commands.clone(),
+            metadata: open.table.metadata.uuid().to_string(),
+        }
+    }
+
+    /// Begins a session: all partitions are in the table's state, and what is read comes by the queue.
+    pub(super) async fn attach(
+        &mut self,
+        services: &Services,
+        committer: &Committer,
+        open: OpenTable,
+    ) -> Result<(OpenTable, mpsc::Receiver<Read>), WriteError> {
+        let (open, known) = self.register(services, committer, open).await?;
+        if self.input.once {
+            if self.ends.is_none() {
+                let partitions: Vec<Partition> = known.keys().cloned().collect();
+                let asked = partitions.clone();
+                let ends = self
+                    .ask(move |cluster| cluster.offsets(&asked, Seek::Latest))
+                    .await?;
+                self.ends = Some(partitions.into_iter().zip(ends).collect());
+            }
+            self.remaining = self.remaining(&known);
+        }
+        let (sender, reads) = mpsc::channel(READER_QUEUE_BLOCKS);
+        self.send(Command::Attach(sender))?;
+        self.has_begun = true;
+        Ok((open, reads))
+    }
+
+    /// The group gave us partitions: each is read from where the table stands now.
+    pub(super) async fn given(
+        &mut self,
+        services: &Services,
+        committer: &Committer,
+        partitions: &[Partition],
+    ) -> Result<(), WriteError> {
+        let open = self.reopen(committer).await?;
+        let mut known = match_topics(&open.state, &self.topics)?.known;
+        if partitions.iter().any(|one| !known.contains_key(one)) {
+            // Partitions or topics that came to be meanwhile.
+            known = self.register(services, committer, open).await?.1;
+        }
+        let starts = partitions
+            .iter()
+            .filter_map(|partition| {
+                let found = known.get(partition)?;
+                Some(Start {
+                    partition: partition.clone(),
+                    source: found.source,
+                    position: found.position,
+                    identity: found.identity.clone(),
+                })
+            })
+            .collect();
+        self.send(Command::Start(starts))
+    }
+
+    /// What was taken away is committed or given up.
+    pub(super) fn release(&self, partitions: Vec<Partition>) -> Result<(), WriteError> {
+        self.send(Command::Release(partitions))
+    }
+
+    /// Looks which of the remaining sources others have read to their end. For `once`.
+    pub(super) async fn look_again(&mut self, committer: &Committer) -> Result<(), WriteError> {
+        let open = self.reopen(committer).await?;
+        let sources = &open.state.sources;
+        self.remaining.retain(|source, end| {
+            sources
+                .get(source)
+                .is_none_or(|committed| committed.position < *end)
+        });
+        Ok(())
+    }
+
+    /// Whether the run ends by itself.
+    pub(super) fn is_once(&self) -> bool {
+        self.input.once
+    }
+
+    /// Whether what fails is tried again: it worked once, and the run has no other end.
+    pub(super) fn goes_on(&self) -> bool {
+        self.has_begun && !self.input.once
+    }
+
+    fn remaining(&self, known: &BTreeMap<Partition, MatchedPartition>) -> BTreeMap<u64, u64> {
+        let ends = self.ends.iter().flatten();
+        ends.filter_map(|(partition, end)| {
+            let found = known.get(partition)?;
+            (found.position < *end).then_some((found.source, *end))
+        })
+        .collect()
+    }
+
+    /// Puts the partitions that the table does not know into its state.
+    async fn register(
+        &mut self,
+        services: &Services,
+        committer: &Committer,
+        mut open: OpenTable,
+    ) -> Result<(OpenTable, BTreeMap<Partition, MatchedPartition>), WriteError> {
+        for _ in 0..REGISTER_ATTEMPTS_MAX {
+            let wanted = self.input.topics.clone();
+            let topics = self.ask(move |cluster| cluster.topics(&wanted)).await?;
+            self.all_there(&topics, &open.state)?;
+            self.topics = topics;
+            let matched = match_topics(&open.state, &self.topics)?;
+            if self
+                .topics
+                .iter()
+                .any(|topic| topic.topic.topic_id.is_none())
+            {
+                tracing::warn!(
+                    "the brokers know no topic ids (Kafka before 2.8): a topic that is deleted and made again cannot be told from the one before"
+                );
+            }
+            if matched.added.is_empty() && matched.of_new_topics.is_empty() {
+                return Ok((open, matched.known));
+            }
+            let mut starts = self.starts(matched.of_new_topics, self.input.start).await?;
+            starts.extend(self.starts(matched.added, Seek::Earliest).await?);
+            let first = open.state.sources_version + 1;
+            let checkpoint = Checkpoint {
+                id: services.ids.uuid(),
+                table_uuid: open.table.metadata.uuid(),
+                epoch: open.state.epoch,
+                sources_version: open.state.sources_version,
+                advances: (first..)
+                    .zip(starts)
+                    .map(|(source, (identity, position))| Advance {
+                        source,
+                        new: true,
+                        identity: SourceIdentity::Kafka(identity),
+                        start: position,
+                        end: position,
+                    })
+                    .collect(),
+                data_files: Vec::new(),
+                dead_letters: None,
+                counts: Counts::default(),
+            };
+            // Whoever was first: the state then holds them.
+            committer.commit(&self.table, &checkpoint).await?;
+            open = self.reopen(committer).await?;
+        }
+        Err(WriteError::unfit(
+            &self.table,
+            "others keep adding sources to it; start again",
+        ))
+    }
+
+    /// Where partitions begin that the table knows nothing of.
+    async fn starts(
+        &self,
+        new: Vec<(Partition, KafkaIdentity)>,
+        seek: Seek,
+    ) -> Result<Vec<(KafkaIdentity, u64)>, WriteError> {
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (partitions, identities): (Vec<Partition>, Vec<KafkaIdentity>) =
+            new.into_iter().unzip();
+        let asked = partitions.clone();
+        let stored = self
+            .ask(move |cluster| cluster.group_positions(&asked))
+            .await?;
+        let found = partitions.iter().zip(&stored);
+        for (partition, stored) in found {
+            if let Some(stored) = stored {
+                return Err(self.positions_missing(partition, stored.offset).into());
+            }
+        }
+        let positions = self
+            .ask(move |cluster| cluster.offsets(&partitions, seek))
+            .await?;
+        Ok(identities.into_iter().zip(positions).collect())
+    }
+
+    fn positions_missing(&self, partition: &Partition, offset: u64) -> KafkaError {
+        let group = &self.input.group;
+        KafkaError::new(
+            format!("begin reading {partition} into table {}", self.table),
+            KafkaErrorKind::PositionsMissing,
+            format!(
+                "the table has no position of it, but group {group} stands at offset {offset}: the table's state was \
+                 lost, or another reader uses this group. `frazil offsets set DATASET --from-group {group}` goes on \
+                 where the group stands; another `group` in the dataset's [source.kafka] begins at `start`"
+            ),
+        )
+    }
+
+    /// Names that a dataset gives must be topics.
+    fn all_there(&self, found: &[Topic], state: &State) -> Result<(), KafkaError> {
+        let Topics::Names(names) = &self.input.topics else {
+            return Ok(());
+        };
+        let found: BTreeSet<&str> = found.iter().map(|one| one.topic.name.as_str()).collect();
+        let Some(missing) = names.iter().find(|name| !found.contains(name.as_str())) else {
+            return Ok(());
+        };
+        let was_read = state.sources.values().any(|source| {
+            matches!(&source.identity, SourceIdentity::Kafka(kafka) if kafka.topic.name == **missing)
+        });
+        let action = format!("find topic {missing}");
+        Err(if was_read {
+            KafkaError::new(
+                action,
+                KafkaErrorKind::TopicChanged,
+                "it is gone from the cluster; what the table holds of it stays. Take it out of the dataset's `topics`, \
+                 or start again once it is there",
+            )
+        } else {
+            KafkaError::new(
+                action,
+                KafkaErrorKind::Usage,
+                "the cluster has no such topic, or this user may not see it; make it, or correct `topics`",
+            )
+        })
+    }
+
+    async fn reopen(&self, committer: &Committer) -> Result<OpenTable, WriteError> {
+        let open = committer.open(&self.table).await?;
+        Ok(open.ok_or_else(|| TableError::gone(&self.table))?)
+    }
+
+    /// Asks the cluster, off the tasks' threads.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Cluster) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, WriteError> {
+        let Some(cluster) = self.cluster.clone() else {
+            return Err(WriteError::Stopped);
+        };
+        let answer = tokio::task::spawn_blocking(move || question(cluster.as_ref()));
+        Ok(answer.await.map_err(|_| WriteError::Stopped)??)
+    }
+
+    fn send(&self, command: Command) -> Result<(), WriteError> {
+        self.commands.send(command).map_err(|_| WriteError::Stopped)
+    }
+}
