@@ -24,8 +24,13 @@ impl Attempt<'_> {
         &mut self,
         added: &[ManifestFile],
         existing: Vec<ManifestFile>,
+        is_retry: bool,
     ) -> Result<Vec<ManifestFile>, TableError> {
-        let policy = Policy::of(&self.base.metadata);
+        let mut policy = Policy::of(&self.base.metadata);
+        if is_retry {
+            // Who lost a race should be quick; the next first attempt merges. But not for ever.
+            policy.min_count = policy.min_count.saturating_mul(2);
+        }
         // Data manifests first, in their order; the others as they are.
         let (mut listed, others): (Vec<_>, Vec<_>) = existing.into_iter().partition(is_plain_data);
         let places = plan(&listed, added, &policy);
