@@ -4,7 +4,8 @@ import csv
 import sys
 
 WINDOWS = 40
-SERIES = [("micros", "p50 and p99 of a commit, ms", 1e-3), ("bytes", "bytes read and written by a commit, KiB", 1 / 1024),
+SERIES = [("micros", "p50 and p99 of a commit, ms", 1e-3), ("cpu_micros", "processor time of a commit, ms", 1e-3),
+          ("bytes", "bytes read and written by a commit, KiB", 1 / 1024),
           ("requests", "storage requests of a commit", 1)]  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def main(source, target):
         row["bytes"] = row["bytes_read"] + row["bytes_written"]
     share = max(1, len(rows) // 10)
     first, last = rows[:share], rows[-share:]
-    for key in ("micros", "requests", "bytes", "manifests_read"):
+    for key in ("micros", "cpu_micros", "requests", "bytes", "manifests_read"):
         values = [percentile([row[key] for row in part], at) for part in (first, last) for at in (0.5, 0.99)]
         print(f"{key}: first tenth p50 {values[0]:,.0f} p99 {values[1]:,.0f}; last tenth p50 {values[2]:,.0f} "
               f"p99 {values[3]:,.0f}; p99 ratio {values[3] / (values[1] or 1):.2f}")  # fmt: skip
@@ -57,10 +58,11 @@ def main(source, target):
         points = [(low * unit, high * unit) for low, high in windows(rows, lambda row, key=key: row[key])]
         panels.append(chart(points, title, 40 + at * 210, int(rows[-1]["files"])))
     body = "\n".join(panels)
+    height = 30 + 210 * len(SERIES)
     with open(target, "w") as file:
         file.write(
-            '<svg xmlns="http://www.w3.org/2000/svg" width="700" height="660" font-family="sans-serif" font-size="12">'
-            f'<rect width="700" height="660" fill="white"/>\n{body}\n</svg>\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="{height}" font-family="sans-serif" font-size="12">'
+            f'<rect width="700" height="{height}" fill="white"/>\n{body}\n</svg>\n'
         )
 
 

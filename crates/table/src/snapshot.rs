@@ -3,7 +3,8 @@
 //! [`prepare`] writes the manifests and the manifest list of one attempt and touches no catalog.
 //! Its cost does not grow with the table: it reads the current manifest list, and of the
 //! manifests only those that it merges. All names of an attempt are new, so that whoever finds
-//! that an attempt was lost may delete its files without harm to another.
+//! that an attempt was lost may delete its files without harm to another; the manifests of the files
+//! that it adds may be handed on to the next attempt instead.
 //!
 //! Follows Iceberg's table specification, format version 2: "Snapshots", "Manifest Lists",
 //! "Manifests" (inheritance of sequence numbers and snapshot ids).
@@ -65,8 +66,15 @@ pub struct Ticket {
 
 impl Ticket {
     /// For an attempt on that base.
-    pub fn new(base: &TableMetadata, clock: &dyn Clock, ids: &dyn Ids) -> Self {
-        let mut snapshot_id = ids.snapshot_id();
+    ///
+    /// `snapshot_id` is that of an attempt which is certainly lost, where this one goes on from it.
+    pub fn new(
+        base: &TableMetadata,
+        clock: &dyn Clock,
+        ids: &dyn Ids,
+        snapshot_id: Option<i64>,
+    ) -> Self {
+        let mut snapshot_id = snapshot_id.unwrap_or_else(|| ids.snapshot_id());
         while base.snapshot_by_id(snapshot_id).is_some() {
             snapshot_id = ids.snapshot_id();
         }
@@ -102,9 +110,30 @@ pub struct Prepared {
     pub updates: Vec<TableUpdate>,
     /// The files written for this attempt alone. To be deleted only if it is certainly lost.
     pub written: Vec<String>,
+    /// The manifests of the files that it adds.
+    pub added: AddedManifests,
 }
 
-/// Writes the manifests and the list of a snapshot on that base.
+/// Manifests of the files that a snapshot adds. Their entries name its id but no sequence number, so
+/// that the next attempt, once this one is certainly lost, may list them again.
+#[derive(Debug)]
+pub struct AddedManifests {
+    /// The snapshot's id.
+    pub snapshot_id: i64,
+    manifests: Vec<ManifestFile>,
+}
+
+impl AddedManifests {
+    /// Their paths.
+    pub fn paths(&self) -> Vec<String> {
+        let paths = self.manifests.iter().map(|m| m.manifest_path.clone());
+        paths.collect()
+    }
+}
+
+/// Writes the manifests and the list of a snapshot on that base. `kept` are the manifests of the same
+/// files from an attempt that is certainly lost; they are listed, whatever the base, if it was for the
+/// same snapshot id.
 ///
 /// # Errors
 /// A file that cannot be read or written; files that do not fit the table. What was written is
@@ -113,14 +142,25 @@ pub async fn prepare(
     base: &LoadedTable,
     ticket: &Ticket,
     change: SnapshotChange,
+    kept: Option<&AddedManifests>,
 ) -> Result<Prepared, TableError> {
     let mut attempt = Attempt::new(base, ticket);
-    match attempt.write(&change).await {
-        Ok(manifest_list) => Ok(Prepared {
-            requirements: requirements(&base.metadata, &change),
-            updates: updates(&base.metadata, ticket, change, manifest_list),
-            written: attempt.written,
-        }),
+    let kept = kept.filter(|kept| kept.snapshot_id == ticket.snapshot_id);
+    match attempt.write(&change, kept).await {
+        Ok(written) => {
+            let added = AddedManifests {
+                snapshot_id: ticket.snapshot_id,
+                manifests: written.added.clone(),
+            };
+            let shared = added.paths();
+            attempt.written.retain(|path| !shared.contains(path));
+            Ok(Prepared {
+                requirements: requirements(&base.metadata, &change),
+                updates: updates(&base.metadata, ticket, change, written),
+                written: attempt.written,
+                added,
+            })
+        }
         Err(error) => {
             discard(base.storage.as_ref(), &attempt.written).await;
             Err(error)
@@ -188,16 +228,28 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes all, and gives the manifest list and the summary.
-    async fn write(&mut self, change: &SnapshotChange) -> Result<Written, TableError> {
-        let added = self.write_added(&change.added).await?;
+    async fn write(
+        &mut self,
+        change: &SnapshotChange,
+        kept: Option<&AddedManifests>,
+    ) -> Result<Written, TableError> {
+        let added = match kept {
+            Some(kept) => {
+                for file in &change.added {
+                    spec_and_schema(self.base, file.partition_spec_id, file.schema_id)?;
+                }
+                kept.manifests.clone()
+            }
+            None => self.write_added(&change.added).await?,
+        };
         let existing: Vec<ManifestFile> = manifests(self.base)
             .await?
             .into_iter()
             // Of a manifest with nothing but deletions nobody needs to know any longer.
             .filter(|m| m.has_added_files() || m.has_existing_files())
             .collect();
-        let existing = self.merge(&added, existing).await?;
-        let listed: Vec<ManifestFile> = added.into_iter().chain(existing).collect();
+        let existing = self.merge(&added, existing, kept.is_some()).await?;
+        let listed: Vec<ManifestFile> = added.iter().cloned().chain(existing).collect();
         let path = format!(
             "{}/snap-{}-{}.avro",
             self.folder, self.ticket.snapshot_id, self.ticket.attempt
@@ -224,6 +276,7 @@ impl<'a> Attempt<'a> {
             .map_err(|e| self.failed("write", &path, &e))?;
         Ok(Written {
             manifest_list: path,
+            added,
             summary: summary::summarise(self.base, change),
         })
     }
@@ -299,6 +352,7 @@ impl<'a> Attempt<'a> {
 
 struct Written {
     manifest_list: String,
+    added: Vec<ManifestFile>,
     summary: iceberg::spec::Summary,
 }
 

@@ -1,138 +1,98 @@
-//! A catalog and a storage that count.
+//! A storage that counts.
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{ops::Range, sync::Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frazil_dataset::TableName;
-use frazil_table::{
-    catalog::{Catalog, CatalogError, CommitError, Creation, LoadedTable},
-    storage::{FileStat, Storage, StorageError, StorageWriter, local::LocalStorage},
-};
-use iceberg::{TableRequirement, TableUpdate};
+use frazil_table::storage::{FileStat, Storage, StorageError, StorageWriter, local::LocalStorage};
 
-/// Counts swaps, and those that others won.
-#[derive(Debug)]
-pub(crate) struct CountingCatalog {
-    pub(crate) inner: Arc<dyn Catalog>,
-    pub(crate) swaps: AtomicU64,
-    pub(crate) lost: AtomicU64,
+/// What was asked of the storage.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    pub(crate) requests: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_written: u64,
+    pub(crate) manifests_read: u64,
+    /// Manifest lists written: attempts to commit.
+    pub(crate) lists_written: u64,
+    /// Metadata files written: swaps that were tried.
+    pub(crate) metadata_written: u64,
 }
 
-impl CountingCatalog {
-    pub(crate) fn forget(&self) {
-        self.swaps.store(0, Relaxed);
-        self.lost.store(0, Relaxed);
-    }
-
-    pub(crate) fn swaps(&self) -> (u64, u64) {
-        (self.swaps.load(Relaxed), self.lost.load(Relaxed))
-    }
-}
-
-#[async_trait]
-impl Catalog for CountingCatalog {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
-    async fn load(&self, name: &TableName) -> Result<Option<LoadedTable>, CatalogError> {
-        self.inner.load(name).await
-    }
-
-    async fn create(
-        &self,
-        name: &TableName,
-        creation: Creation,
-    ) -> Result<LoadedTable, CommitError> {
-        self.inner.create(name, creation).await
-    }
-
-    async fn commit(
-        &self,
-        base: &LoadedTable,
-        requirements: Vec<TableRequirement>,
-        updates: Vec<TableUpdate>,
-    ) -> Result<LoadedTable, CommitError> {
-        let done = self.inner.commit(base, requirements, updates).await;
-        self.swaps.fetch_add(1, Relaxed);
-        self.lost.fetch_add(u64::from(done.is_err()), Relaxed);
-        done
-    }
-
-    async fn list(&self) -> Result<Vec<TableName>, CatalogError> {
-        self.inner.list().await
-    }
-}
-
-/// Counts requests, bytes read, bytes written, and manifests read.
-#[derive(Debug)]
+/// A storage that counts.
+#[derive(Debug, Default)]
 pub(crate) struct Counting {
-    pub(crate) inner: LocalStorage,
-    pub(crate) counts: [AtomicU64; 4],
+    inner: LocalStorage,
+    asked: Mutex<Asked>,
 }
 
 impl Counting {
-    pub(crate) fn counts(&self) -> [u64; 4] {
-        [0, 1, 2, 3].map(|index| self.counts[index].load(Relaxed))
+    pub(crate) fn asked(&self) -> Asked {
+        *self.asked.lock().unwrap()
     }
 
-    fn request(&self) {
-        self.counts[0].fetch_add(1, Relaxed);
+    fn count(&self, count: impl FnOnce(&mut Asked)) {
+        let mut asked = self.asked.lock().unwrap();
+        asked.requests += 1;
+        count(&mut asked);
     }
 
     fn count_read(&self, path: &str, bytes: &Bytes) {
-        self.counts[1].fetch_add(bytes.len() as u64, Relaxed);
-        let is_manifest = !path.contains("/snap-") && !path.contains(".metadata.json");
-        self.counts[3].fetch_add(u64::from(is_manifest), Relaxed);
+        self.count(|asked| {
+            asked.bytes_read += bytes.len() as u64;
+            asked.manifests_read += u64::from(!is_list(path) && !is_metadata(path));
+        });
     }
+}
+
+fn is_list(path: &str) -> bool {
+    path.contains("/snap-")
+}
+
+fn is_metadata(path: &str) -> bool {
+    path.ends_with(".metadata.json")
 }
 
 #[async_trait]
 impl Storage for Counting {
     async fn read(&self, path: &str) -> Result<Bytes, StorageError> {
-        self.request();
         let bytes = self.inner.read(path).await?;
         self.count_read(path, &bytes);
         Ok(bytes)
     }
 
     async fn read_range(&self, path: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
-        self.request();
         let bytes = self.inner.read_range(path, range).await?;
         self.count_read(path, &bytes);
         Ok(bytes)
     }
 
     async fn write(&self, path: &str, bytes: Bytes) -> Result<(), StorageError> {
-        self.request();
-        self.counts[2].fetch_add(bytes.len() as u64, Relaxed);
+        self.count(|asked| {
+            asked.bytes_written += bytes.len() as u64;
+            asked.lists_written += u64::from(is_list(path));
+            asked.metadata_written += u64::from(is_metadata(path));
+        });
         self.inner.write(path, bytes).await
     }
 
     async fn writer(&self, path: &str) -> Result<Box<dyn StorageWriter>, StorageError> {
-        self.request();
+        self.count(|_| {});
         self.inner.writer(path).await
     }
 
     async fn stat(&self, path: &str) -> Result<Option<FileStat>, StorageError> {
-        self.request();
+        self.count(|_| {});
         self.inner.stat(path).await
     }
 
     async fn delete(&self, path: &str) -> Result<(), StorageError> {
-        self.request();
+        self.count(|_| {});
         self.inner.delete(path).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<FileStat>, StorageError> {
-        self.request();
+        self.count(|_| {});
         self.inner.list(prefix).await
     }
 }

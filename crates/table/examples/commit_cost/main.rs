@@ -8,16 +8,17 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 mod counting;
+mod cpu;
 
 use std::{
     io::Write as _,
     ops::Range,
     path::Path,
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use counting::{Counting, CountingCatalog};
+use counting::Counting;
 use frazil_dataset::TableName;
 use frazil_service::clock::{Ids as _, RandomIds, SystemClock};
 use frazil_table::{
@@ -82,7 +83,7 @@ async fn growth(folder: &Path, commits: u64, files: u64) {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "commit,files,micros,requests,bytes_read,bytes_written,manifests_read,manifests"
+        "commit,files,micros,cpu_micros,requests,bytes_read,bytes_written,manifests_read,manifests"
     )
     .unwrap();
     for commit in 0..commits {
@@ -93,21 +94,16 @@ async fn growth(folder: &Path, commits: u64, files: u64) {
             .get(&1)
             .map_or(0, |source| source.position);
         let checkpoint = checkpoint(&open, 1, position..position + 1000, files);
-        let before = lake.storage.counts();
-        let started = Instant::now();
+        let before = lake.storage.asked();
+        let (started, cpu_before) = (Instant::now(), cpu::times());
         let outcome = lake.committer.commit(&name(), &checkpoint).await.unwrap();
-        let took = started.elapsed();
+        let (took, cpu) = (started.elapsed(), cpu::since(&cpu_before));
         assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
-        let cost: Vec<u64> = lake
-            .storage
-            .counts()
-            .iter()
-            .zip(before)
-            .map(|(after, before)| after - before)
-            .collect();
-        let [requests, read, written, manifests] = cost[..] else {
-            unreachable!()
-        };
+        let asked = lake.storage.asked();
+        let requests = asked.requests - before.requests;
+        let read = asked.bytes_read - before.bytes_read;
+        let written = asked.bytes_written - before.bytes_written;
+        let manifests = asked.manifests_read - before.manifests_read;
         let table = lake.catalog.load(&name()).await.unwrap().unwrap();
         let listed = if commit % 50 == 0 {
             frazil_table::snapshot::manifests(&table)
@@ -121,8 +117,9 @@ async fn growth(folder: &Path, commits: u64, files: u64) {
         let total = (commit + 1) * files;
         writeln!(
             out,
-            "{commit},{total},{},{requests},{read},{written},{manifests},{listed}",
-            took.as_micros()
+            "{commit},{total},{},{},{requests},{read},{written},{manifests},{listed}",
+            took.as_micros(),
+            cpu.as_micros()
         )
         .unwrap();
         if table.metadata.snapshots().len() > 2 * SNAPSHOTS_KEPT {
@@ -162,7 +159,7 @@ async fn contention(folder: &Path, writers: u64, time: Duration, zombie: bool) {
     for source in 1..=writers {
         write_once(&lake, source).await;
     }
-    lake.catalog.forget();
+    let before = lake.storage.asked();
     let until = Instant::now() + time;
     let tasks: Vec<_> = (1..=writers)
         .map(|source| {
@@ -196,7 +193,13 @@ async fn contention(folder: &Path, writers: u64, time: Duration, zombie: bool) {
         None => None,
     };
     let sum = |of: fn(&Done) -> u64| all.iter().map(of).sum::<u64>();
-    let (swaps, lost) = lake.catalog.swaps();
+    let asked = lake.storage.asked();
+    let attempts = asked.lists_written - before.lists_written;
+    let swaps = asked.metadata_written - before.metadata_written;
+    let committed = sum(|done| done.committed) + zombie_commits.unwrap_or(0);
+    let share = |lost: u64, of: u64| lost as f64 / of as f64;
+    let mut by_writer: Vec<u64> = all.iter().map(|done| done.committed).collect();
+    by_writer.sort_unstable();
     println!(
         "{}",
         json!({
@@ -206,10 +209,13 @@ async fn contention(folder: &Path, writers: u64, time: Duration, zombie: bool) {
             "commits_a_second": sum(|done| done.committed) as f64 / time.as_secs_f64(),
             "fenced": sum(|done| done.fenced),
             "gave_up": sum(|done| done.gave_up),
+            "attempts": attempts,
+            "lost_share_of_attempts": share(attempts - committed, attempts),
             "swaps": swaps,
-            "wasted_share": lost as f64 / swaps as f64,
-            "least_commits_of_a_writer": all.iter().map(|done| done.committed).min(),
-            "most_commits_of_a_writer": all.iter().map(|done| done.committed).max(),
+            "lost_share_of_swaps": share(swaps - committed, swaps),
+            "least_commits_of_a_writer": by_writer.first(),
+            "median_commits_of_a_writer": by_writer.get(by_writer.len() / 2),
+            "most_commits_of_a_writer": by_writer.last(),
             "zombie_commits": zombie_commits,
         })
     );
@@ -317,35 +323,28 @@ fn checkpoint(
     }
 }
 
-/// A catalog and storage that count.
+/// A catalog over a storage that counts.
 struct Lake {
     storage: Arc<Counting>,
-    catalog: Arc<CountingCatalog>,
+    catalog: Arc<dyn Catalog>,
     committer: Committer,
 }
 
 impl Lake {
     async fn open(folder: &Path) -> Self {
-        let storage = Arc::new(Counting {
-            inner: LocalStorage::new(),
-            counts: <[AtomicU64; 4]>::default(),
-        });
+        let storage = Arc::new(Counting::default());
         let pointers = SqlitePointers::open(&folder.join("catalog.db"))
             .await
             .unwrap();
         let root = LocalStorage::uri(&folder.join("warehouse")).unwrap();
-        let inner = PointerCatalog::new(
+        let catalog = PointerCatalog::new(
             pointers,
             storage.clone(),
             &root,
             Arc::new(SystemClock),
             Arc::new(RandomIds),
         );
-        let catalog = Arc::new(CountingCatalog {
-            inner: Arc::new(inner),
-            swaps: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-        });
+        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
         let committer = Committer::new(catalog.clone(), Arc::new(SystemClock), Arc::new(RandomIds));
         committer.create(&name(), creation()).await.unwrap();
         Self {

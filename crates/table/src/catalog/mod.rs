@@ -41,6 +41,12 @@ pub trait Catalog: Debug + Send + Sync + 'static {
         creation: Creation,
     ) -> Result<LoadedTable, CommitError>;
 
+    /// False where `base` is certainly no longer the table's present metadata, as far as that costs next to
+    /// nothing to ask: a swap from it need not be tried. True says nothing.
+    async fn may_be_current(&self, _base: &LoadedTable) -> bool {
+        true
+    }
+
     /// One compare-and-swap: `updates` on exactly `base`, if `requirements` hold on it. Never retries.
     /// A REST server knows no base: there it is `updates` on whatever is current, if `requirements` hold
     /// on that. So whatever was decided on must be among them.

@@ -304,6 +304,13 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
         Ok(self.loaded(name, metadata, location))
     }
 
+    async fn may_be_current(&self, base: &LoadedTable) -> bool {
+        match self.pointers.get(&base.name).await {
+            Ok(location) => location.as_ref() == Some(&base.metadata_location),
+            Err(_) => true,
+        }
+    }
+
     async fn commit(
         &self,
         base: &LoadedTable,

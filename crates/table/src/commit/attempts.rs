@@ -2,19 +2,35 @@
 //!
 //! The only place that retries a commit. Each turn decides anew on a fresh base; how a swap ended
 //! says what may be deleted and whether to go on.
+//!
+//! Many writers share a table by chance and by age. Who lost waits for a random share of a window,
+//! which is measured in the time that an attempt takes: long at first, longer where more commits of
+//! others have passed by than that, and shorter the more often it has lost already. So attempts are about as
+//! many as the table can take, and nobody loses for ever. An attempt after a lost one is quick: the
+//! manifests of its own files are kept, and nothing is merged that can wait. And a swap that is certain to be
+//! lost is not tried.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
 use frazil_service::clock::{Clock, Ids};
+use tokio::time::Instant;
 
 use super::Guards;
 use crate::{
     catalog::{Catalog, CatalogError, CommitError, LoadedTable},
     error::{TableError, TableErrorKind},
-    snapshot::{self, SnapshotChange, Ticket},
+    snapshot::{self, AddedManifests, SnapshotChange, Ticket},
+    storage::Storage,
 };
+
+/// The window of the first wait after a lost race, in attempts' times. Larger wastes fewer attempts where
+/// many write, smaller less time where few do.
+const WINDOW_ATTEMPTS: u32 = 24;
+
+/// The least that an attempt counts for, so that none is tried over and over in no time.
+const ATTEMPT_TIME_MIN: Duration = Duration::from_millis(1);
 
 /// How long is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +40,7 @@ pub struct RetryPolicy {
     pub conflicts_max: u32,
     /// Swaps that could not be asked for before giving up.
     pub not_sent_max: u32,
-    /// The first wait, doubled each time.
+    /// The first wait for a catalog that does not answer, doubled each time.
     pub wait_min: Duration,
     /// The longest single wait.
     pub wait_max: Duration,
@@ -44,7 +60,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// One thing to be committed, decided anew on every base.
+/// One thing to be committed, decided anew on every base. It adds the same files on each.
 #[async_trait]
 pub(crate) trait Plan: Send {
     /// What comes of it.
@@ -76,11 +92,14 @@ pub(crate) enum Step<D> {
 pub(crate) struct Tickets {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    /// The snapshot id to go on with: that of an attempt which is certainly lost.
+    pub(crate) snapshot_id: Option<i64>,
 }
 
 impl Tickets {
     pub(crate) fn for_base(&self, base: &LoadedTable) -> Ticket {
-        Ticket::new(&base.metadata, self.clock.as_ref(), self.ids.as_ref())
+        let (clock, ids) = (self.clock.as_ref(), self.ids.as_ref());
+        Ticket::new(&base.metadata, clock, ids, self.snapshot_id)
     }
 }
 
@@ -97,6 +116,12 @@ pub(crate) struct Attempts {
 #[derive(Debug, Default)]
 struct Met {
     conflicts: u32,
+    /// The table's last sequence number when it was first looked at.
+    first_number: Option<i64>,
+    /// Commits of others since.
+    passed: u32,
+    /// The manifests of the last attempt, which is certainly lost, and where they lie.
+    kept: Option<(AddedManifests, Arc<dyn Storage>)>,
     not_sent: u32,
     /// What the last swap said whose outcome is not known.
     unknown: Option<String>,
@@ -109,29 +134,44 @@ impl Attempts {
     pub(crate) async fn run<P: Plan>(
         &self,
         name: &TableName,
-        mut plan: P,
+        plan: P,
     ) -> Result<P::Done, TableError> {
         let mut met = Met::default();
+        let done = self.take_turns(name, plan, &mut met).await;
+        forget(&mut met.kept).await;
+        done
+    }
+
+    async fn take_turns<P: Plan>(
+        &self,
+        name: &TableName,
+        mut plan: P,
+        met: &mut Met,
+    ) -> Result<P::Done, TableError> {
+        let mut tickets = self.tickets.clone();
         loop {
+            let started = Instant::now();
             let base = match self.catalog.load(name).await {
                 Ok(base) => base,
                 Err(error) => {
-                    self.wait_for_catalog(name, &mut met, error).await?;
+                    self.wait_for_catalog(name, met, error).await?;
                     continue;
                 }
             };
-            let step = plan.decide(base.as_ref(), &self.tickets).await;
+            met.see(base.as_ref());
+            tickets.snapshot_id = met.kept.as_ref().map(|(added, _)| added.snapshot_id);
+            let step = plan.decide(base.as_ref(), &tickets).await;
             let (ticket, change) = match step? {
                 Step::Done(done) => return Ok(done),
                 Step::Again => {
-                    self.conflict(name, &mut met, "the table moved on while it was looked at")
-                        .await?;
+                    let reason = "the table moved on while it was looked at";
+                    self.conflict(name, met, reason, started).await?;
                     continue;
                 }
                 Step::Commit(ticket, change) => (ticket, change),
             };
             let base = base.expect("a plan commits on a base only");
-            if self.swap(&base, &ticket, *change, &mut met).await? {
+            if self.swap(&base, &ticket, *change, met, started).await? {
                 return Ok(plan.committed(ticket.snapshot_id));
             }
         }
@@ -144,25 +184,39 @@ impl Attempts {
         ticket: &Ticket,
         change: SnapshotChange,
         met: &mut Met,
+        started: Instant,
     ) -> Result<bool, TableError> {
         let name = &base.name;
-        let mut prepared = snapshot::prepare(base, ticket, change).await?;
+        let kept = met.kept.as_ref().map(|(added, _)| added);
+        let mut prepared = snapshot::prepare(base, ticket, change, kept).await?;
+        if kept.is_some_and(|kept| kept.snapshot_id != ticket.snapshot_id) {
+            forget(&mut met.kept).await;
+        }
         if !self.guards.requirements {
             prepared.requirements.clear();
         }
-        let outcome = self
-            .catalog
-            .commit(base, prepared.requirements, prepared.updates)
-            .await;
+        let outcome = if self.catalog.may_be_current(base).await {
+            let (requirements, updates) = (prepared.requirements, prepared.updates);
+            let swap = self.catalog.commit(base, requirements, updates);
+            swap.await.map(|_| ())
+        } else {
+            Err(CommitError::Conflict(
+                "it was changed meanwhile".to_string(),
+            ))
+        };
+        let is_unknown = matches!(outcome, Err(CommitError::Unknown(_)));
+        let is_lost = outcome.is_err() && !(is_unknown && self.guards.unknown_deletes_nothing);
+        // What the table names, or may name, is no longer ours to delete.
+        met.kept = is_lost.then(|| (prepared.added, Arc::clone(&base.storage)));
+        if is_lost {
+            snapshot::discard(base.storage.as_ref(), &prepared.written).await;
+        }
         let Err(error) = outcome else {
             return Ok(true);
         };
-        if !matches!(error, CommitError::Unknown(_)) || !self.guards.unknown_deletes_nothing {
-            snapshot::discard(base.storage.as_ref(), &prepared.written).await;
-        }
         match error {
             CommitError::Conflict(reason) => {
-                self.conflict(name, met, &reason).await?;
+                self.conflict(name, met, &reason, started).await?;
             }
             CommitError::NotSent(reason) => {
                 met.not_sent += 1;
@@ -192,6 +246,7 @@ impl Attempts {
         name: &TableName,
         met: &mut Met,
         reason: &str,
+        started: Instant,
     ) -> Result<(), TableError> {
         met.conflicts += 1;
         if met.conflicts >= self.policy.conflicts_max {
@@ -204,7 +259,9 @@ impl Attempts {
                 ),
             ));
         }
-        self.wait(met).await;
+        let attempt = started.elapsed().max(ATTEMPT_TIME_MIN);
+        let window = met.window(attempt).min(self.policy.wait_max);
+        tokio::time::sleep(window.mul_f64(self.chance())).await;
         Ok(())
     }
 
@@ -241,10 +298,61 @@ impl Attempts {
     /// Waits, twice as long as the last time and up to twice that, so that two who collided part.
     async fn wait(&self, met: &mut Met) -> Duration {
         met.wait = (met.wait * 2).clamp(self.policy.wait_min, self.policy.wait_max);
-        let (_, low) = self.tickets.ids.uuid().as_u64_pair();
-        let share = f64::from((low & 0xffff) as u32) / 65_536.0;
-        let wait = met.wait.mul_f64(1.0 + share);
+        let wait = met.wait.mul_f64(1.0 + self.chance());
         tokio::time::sleep(wait).await;
         wait
+    }
+
+    /// At random from 0 to 1.
+    fn chance(&self) -> f64 {
+        let (_, low) = self.tickets.ids.uuid().as_u64_pair();
+        f64::from((low & 0xffff) as u32) / 65_536.0
+    }
+}
+
+impl Met {
+    /// Counts the commits of others.
+    fn see(&mut self, base: Option<&LoadedTable>) {
+        if let Some(base) = base {
+            let number = base.metadata.last_sequence_number();
+            let passed = number - *self.first_number.get_or_insert(number);
+            self.passed = u32::try_from(passed).unwrap_or(0);
+        }
+    }
+
+    /// The longest wait after a lost race.
+    fn window(&self, attempt: Duration) -> Duration {
+        let attempts = WINDOW_ATTEMPTS.max(self.passed);
+        attempt.saturating_mul(attempts) / self.conflicts.max(1)
+    }
+}
+
+/// Deletes the manifests of an attempt that is certainly lost and has no successor.
+async fn forget(kept: &mut Option<(AddedManifests, Arc<dyn Storage>)>) {
+    if let Some((added, storage)) = kept.take() {
+        snapshot::discard(storage.as_ref(), &added.paths()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lost_often_waits_less_and_who_was_passed_by_many_waits_more() {
+        let attempt = Duration::from_millis(10);
+        let window = |conflicts, passed| {
+            let met = Met {
+                conflicts,
+                passed,
+                ..Met::default()
+            };
+            met.window(attempt).as_millis()
+        };
+        assert_eq!(window(1, 1), 240);
+        assert_eq!(window(3, 5), 80);
+        assert_eq!(window(1, 30), 300);
+        assert_eq!(window(10, 30), 30);
+        assert_eq!(window(u32::MAX, u32::MAX), 10);
     }
 }

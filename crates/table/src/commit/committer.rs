@@ -50,7 +50,11 @@ impl Committer {
         Self {
             attempts: Attempts {
                 catalog,
-                tickets: Tickets { clock, ids },
+                tickets: Tickets {
+                    clock,
+                    ids,
+                    snapshot_id: None,
+                },
                 guards: Guards::default(),
                 policy: RetryPolicy::default(),
             },

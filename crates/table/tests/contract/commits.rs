@@ -5,6 +5,7 @@ use std::sync::Arc;
 use frazil_table::{
     commit::{Guards, Outcome, PositionChange, PositionChanges},
     error::{Remedy, TableErrorKind},
+    snapshot,
 };
 use iceberg::{
     TableUpdate,
@@ -171,6 +172,14 @@ async fn a_conflict_is_decided_anew_and_its_files_go(on: On) {
         lists, 2,
         "one for each snapshot, none of the attempt that lost"
     );
+    let newest = &snapshot::manifests(&table).await.unwrap()[0].manifest_path;
+    let (attempt, _) = newest.rsplit_once("-m").unwrap();
+    let (_, attempt) = attempt.rsplit_once('/').unwrap();
+    let list = table.metadata.current_snapshot().unwrap().manifest_list();
+    assert!(
+        !list.contains(attempt),
+        "the manifest of its files is that of the attempt that lost"
+    );
     // Another writer commits first: what it does is ours.
     let other = Arc::clone(&lake);
     let rival = Fault::after(async move { write(&other, &[30]).await });
@@ -179,6 +188,9 @@ async fn a_conflict_is_decided_anew_and_its_files_go(on: On) {
     let outcome = writer.committer.commit(&name(), &checkpoint).await.unwrap();
     assert_eq!(outcome, Outcome::Superseded);
     assert_eq!(numbers(&lake.load().await).await, counted(0..30));
+    let files = lake.files().await;
+    let manifests = files.iter().filter(|f| f.ends_with("-m0.avro")).count();
+    assert_eq!(manifests, 3, "none of the attempt that lost for good");
 }
 
 async fn writers_of_different_sources_all_get_in(on: On) {
