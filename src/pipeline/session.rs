@@ -24,7 +24,7 @@ use super::{
     tables,
     worker::{Work, Worker},
 };
-use crate::{checkpoint::Accumulated, decode, record::RecordBlock};
+use crate::{checkpoint::Accumulated, decode, record::RecordBlock, source::Known};
 
 /// How a session ended, other than by an error.
 #[derive(Debug)]
@@ -44,17 +44,26 @@ pub(super) async fn run(
     remembered: &mut Remembered,
     report: &mut WriteReport,
 ) -> Result<End, WriteError> {
-    let committer = Arc::new(Committer::new(
+    let committer = Committer::new(
         Arc::clone(&services.catalog),
         Arc::clone(&services.clock),
         Arc::clone(&services.ids),
-    ));
+    );
+    let committer = Arc::new(committer.with_finished_sources_max(job.finished_sources_max));
     let open = tables::prepare(&committer, &job.dataset, remembered.table_uuid).await?;
     remembered.table_uuid = Some(open.table.metadata.uuid());
     let sources_before = *remembered
         .sources_before
         .get_or_insert(open.state.sources_version);
-    let plan = input::plan(services, job, &open.state, sources_before).await?;
+    let Some(sources) = committer.sources(&open).await? else {
+        let reason = "another writer moved on while its sources were looked at".to_owned();
+        return Ok(End::Fenced { reason });
+    };
+    let known = Known {
+        sources: &sources,
+        sources_version: open.state.sources_version,
+    };
+    let plan = input::plan(services, job, known, sources_before).await?;
     report.notes = plan.notes;
     progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
     let gathered = Accumulated::new(

@@ -43,6 +43,8 @@ pub enum TableErrorKind {
     StateNewer,
     /// The state cannot be read.
     StateDamaged,
+    /// The file of finished sources, which the state names, is gone or changed.
+    FinishedSourcesLost,
     /// The table has a format version that this frazil does not write.
     FormatVersion,
     /// The dead-letter table is not the one that belongs to this table, or went back in time.
@@ -98,6 +100,7 @@ impl TableError {
             | Kind::StateMissing
             | Kind::StateNewer
             | Kind::StateDamaged
+            | Kind::FinishedSourcesLost
             | Kind::FormatVersion
             | Kind::DeadLetterTable
             | Kind::OutboxFull => Remedy::Stop,

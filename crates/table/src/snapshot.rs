@@ -8,8 +8,11 @@
 //! Follows Iceberg's table specification, format version 2: "Snapshots", "Manifest Lists",
 //! "Manifests" (inheritance of sequence numbers and snapshot ids).
 
+mod kept;
 mod merge;
 mod summary;
+
+pub use kept::{KEPT_TAG, Kept};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -48,6 +51,8 @@ pub struct SnapshotChange {
     pub set_properties: BTreeMap<String, String>,
     /// Table properties that go with it.
     pub remove_properties: Vec<String>,
+    /// A file beside the table's data that its metadata is to keep from now on.
+    pub kept: Option<Kept>,
 }
 
 /// What is fixed for one attempt before its contents are.
@@ -116,9 +121,9 @@ pub async fn prepare(
 ) -> Result<Prepared, TableError> {
     let mut attempt = Attempt::new(base, ticket);
     match attempt.write(&change).await {
-        Ok(manifest_list) => Ok(Prepared {
+        Ok(written) => Ok(Prepared {
             requirements: requirements(&base.metadata, &change),
-            updates: updates(&base.metadata, ticket, change, manifest_list),
+            updates: updates(&base.metadata, ticket, change, written),
             written: attempt.written,
         }),
         Err(error) => {
@@ -198,9 +203,36 @@ impl<'a> Attempt<'a> {
             .collect();
         let existing = self.merge(&added, existing).await?;
         let listed: Vec<ManifestFile> = added.into_iter().chain(existing).collect();
+        let manifest_list = self
+            .write_list(
+                self.ticket.snapshot_id,
+                self.base.metadata.current_snapshot_id(),
+                self.ticket.sequence_number,
+                listed,
+            )
+            .await?;
+        let kept_list = match &change.kept {
+            Some(kept) => Some(self.write_kept_list(kept).await?),
+            None => None,
+        };
+        Ok(Written {
+            manifest_list,
+            kept_list,
+            summary: summary::summarise(self.base, change),
+        })
+    }
+
+    /// Writes the manifest list of a snapshot.
+    async fn write_list(
+        &mut self,
+        snapshot_id: i64,
+        parent: Option<i64>,
+        sequence_number: i64,
+        listed: Vec<ManifestFile>,
+    ) -> Result<String, TableError> {
         let path = format!(
-            "{}/snap-{}-{}.avro",
-            self.folder, self.ticket.snapshot_id, self.ticket.attempt
+            "{}/snap-{snapshot_id}-{}.avro",
+            self.folder, self.ticket.attempt
         );
         let output = self
             .io
@@ -211,21 +243,13 @@ impl<'a> Attempt<'a> {
             .writer()
             .await
             .map_err(|e| self.failed("write", &path, &e))?;
-        let mut list = ManifestListWriter::v2(
-            writer,
-            self.ticket.snapshot_id,
-            self.base.metadata.current_snapshot_id(),
-            self.ticket.sequence_number,
-        );
+        let mut list = ManifestListWriter::v2(writer, snapshot_id, parent, sequence_number);
         list.add_manifests(listed.into_iter())
             .map_err(|e| self.failed("write", &path, &e))?;
         list.close()
             .await
             .map_err(|e| self.failed("write", &path, &e))?;
-        Ok(Written {
-            manifest_list: path,
-            summary: summary::summarise(self.base, change),
-        })
+        Ok(path)
     }
 
     /// One or more new manifests for each partition spec and schema among the files.
@@ -299,6 +323,8 @@ impl<'a> Attempt<'a> {
 
 struct Written {
     manifest_list: String,
+    /// That of the snapshot which keeps a file, where there is a new one.
+    kept_list: Option<String>,
     summary: iceberg::spec::Summary,
 }
 
@@ -460,6 +486,9 @@ fn updates(
             reference: SnapshotReference::new(ticket.snapshot_id, main_retention(base)),
         },
     ];
+    if let (Some(kept), Some(list)) = (&change.kept, written.kept_list) {
+        updates.extend(kept.updates(base, ticket, list));
+    }
     if !change.set_properties.is_empty() {
         updates.push(TableUpdate::SetProperties {
             updates: change.set_properties.into_iter().collect(),

@@ -35,6 +35,10 @@ pub struct Guards {
     pub history: bool,
     /// A state that is missing beside snapshots of ours stops.
     pub state_missing: bool,
+    /// Sources that moved to the file of finished ones are known again.
+    pub finished: bool,
+    /// The file of finished sources is kept from other engines' clean-up.
+    pub kept: bool,
     /// Pending files fit the table's schemas and specs.
     pub files: bool,
     /// Only format version 2.
@@ -59,6 +63,8 @@ impl Default for Guards {
             table_uuid: true,
             history: true,
             state_missing: true,
+            finished: true,
+            kept: true,
             files: true,
             format_version: true,
             requirements: true,
