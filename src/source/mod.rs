@@ -25,6 +25,7 @@ mod identify;
 mod plan;
 mod proof;
 mod reader;
+mod standing;
 mod steady;
 
 #[cfg(test)]
@@ -39,3 +40,4 @@ pub use identify::{Known, identify, identity_at};
 pub use plan::{AlreadyRead, CopyOf, Plan, PlannedFile};
 pub use proof::PROOF_BYTES;
 pub use reader::{Compute, ReadOptions, STANDARD_INPUT_PROMISE, SourceReader};
+pub use standing::{Standing, standing};

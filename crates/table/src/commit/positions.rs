@@ -123,6 +123,10 @@ impl Plan for SetPlan {
         let summary = BTreeMap::from([
             ("frazil.action".to_string(), "set-positions".to_string()),
             ("frazil.action.who".to_string(), self.changes.who.clone()),
+            (
+                "frazil.action.at-ms".to_string(),
+                ticket.timestamp_ms.to_string(),
+            ),
             ("frazil.action.why".to_string(), self.changes.why.clone()),
             ("frazil.action.sources".to_string(), self.sources()),
             ("frazil.epoch".to_string(), next.epoch.to_string()),
