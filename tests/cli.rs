@@ -6,6 +6,8 @@
 mod check;
 #[path = "cli/deployments.rs"]
 mod deployments;
+#[path = "cli/fail_closed.rs"]
+mod fail_closed;
 #[path = "cli/finished.rs"]
 mod finished;
 #[path = "cli/init.rs"]

@@ -45,6 +45,8 @@ pub enum TableErrorKind {
     StateDamaged,
     /// The file of finished sources, which the state names, is gone or changed.
     FinishedSourcesLost,
+    /// A column that the dataset requires was dropped from the table.
+    ColumnDropped,
     /// The table has a format version that this frazil does not write.
     FormatVersion,
     /// The dead-letter table is not the one that belongs to this table, or went back in time.
@@ -101,6 +103,7 @@ impl TableError {
             | Kind::StateNewer
             | Kind::StateDamaged
             | Kind::FinishedSourcesLost
+            | Kind::ColumnDropped
             | Kind::FormatVersion
             | Kind::DeadLetterTable
             | Kind::OutboxFull => Remedy::Stop,

@@ -87,7 +87,8 @@ pub enum StateError {
     /// It is incomplete or changed.
     #[error(
         "its state (the properties {}*) is damaged: {reason}; restore these properties from an older \
-         metadata file, or say with `frazil offsets set` where to go on",
+         metadata file, or begin without with `frazil offsets set DATASET --accept-history`: what is read \
+         then is read again",
         wire::KEY
     )]
     Damaged {
