@@ -39,16 +39,51 @@ fn with_sources(count: u64) -> State {
     state
 }
 
+/// What a source may take beside its path. The state is written into every metadata file, and by Hive
+/// Metastore catalogs into as many rows of their database as it has properties.
+const BYTES_A_FILE_MAX: usize = 130;
+/// The same for a source partition that is known by names and numbers alone.
+const BYTES_A_PARTITION_MAX: usize = 50;
+/// The Hive Metastore's column for a parameter's value has 4,000 characters.
+const CHARACTERS_A_PROPERTY_MAX: usize = 4_000;
+
 #[test]
 fn a_thousand_sources_stay_small() {
-    let encoded = encode(&with_sources(1_000));
-    let bytes: usize = encoded.values().map(String::len).sum();
-    println!(
-        "state of 1,000 sources: {bytes} bytes in {} properties",
-        encoded.len()
-    );
-    assert!(bytes < 170_000, "{bytes}");
-    assert!(encoded.values().all(|value| value.len() < 4_000));
+    let empty = size(&State::new(Uuid::from_u128(7))).0;
+    let files = with_sources(1_000);
+    let paths: usize = files.sources.values().map(path_length).sum();
+    let (bytes, properties) = size(&files);
+    println!("1,000 files: {bytes} bytes in {properties} properties, paths {paths}");
+    assert!(bytes - empty - paths <= 1_000 * BYTES_A_FILE_MAX, "{bytes}");
+
+    let mut partitions = with_sources(1_000);
+    for source in partitions.sources.values_mut() {
+        source.identity = SourceIdentity::StandardInput;
+        source.position = u64::from(u32::MAX) * 1_000;
+    }
+    let (bytes, properties) = size(&partitions);
+    println!("1,000 sources without a file: {bytes} bytes in {properties} properties");
+    assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
+}
+
+/// A state's bytes and how many properties they are in, none too long for a Hive Metastore.
+fn size(state: &State) -> (usize, usize) {
+    let encoded = encode(state);
+    for (key, value) in &encoded {
+        assert!(
+            value.len() < CHARACTERS_A_PROPERTY_MAX && value.is_ascii(),
+            "{key}"
+        );
+        assert!(key.len() < 256, "{key}");
+    }
+    (encoded.values().map(String::len).sum(), encoded.len())
+}
+
+fn path_length(source: &SourceState) -> usize {
+    match &source.identity {
+        SourceIdentity::File(file) => file.path.len(),
+        SourceIdentity::StandardInput => 0,
+    }
 }
 
 #[test]
