@@ -82,6 +82,8 @@ fn they_leave_the_state_and_are_known_again() {
         statistics["statistics-path"],
         shown["finished_sources"]["path"]
     );
+    // PyIceberg opens no table with a type of blob that it does not know.
+    assert_eq!(statistics["blob-metadata"], serde_json::json!([]));
     let tag = &metadata["refs"]["frazil-finished-sources"];
     assert_eq!(
         (&tag["type"], &tag["snapshot-id"]),

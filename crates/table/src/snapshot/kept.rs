@@ -15,16 +15,13 @@ use std::collections::HashMap;
 use iceberg::{
     TableUpdate,
     spec::{
-        BlobMetadata, Operation, Snapshot, SnapshotReference, SnapshotRetention, StatisticsFile,
-        Summary, TableMetadata,
+        Operation, Snapshot, SnapshotReference, SnapshotRetention, StatisticsFile, Summary,
+        TableMetadata,
     },
 };
 
 use super::{Attempt, Ticket};
-use crate::{
-    error::TableError,
-    state::finished::{BLOB_TYPE, FinishedFile},
-};
+use crate::{error::TableError, state::finished::FinishedFile};
 
 /// The tag that holds the snapshot which keeps the file of finished sources.
 pub const KEPT_TAG: &str = "frazil-finished-sources";
@@ -80,13 +77,8 @@ impl Kept {
             file_size_in_bytes: self.file.bytes as i64,
             file_footer_size_in_bytes: self.file.footer_bytes as i64,
             key_metadata: None,
-            blob_metadata: vec![BlobMetadata {
-                r#type: BLOB_TYPE.to_string(),
-                snapshot_id: self.snapshot_id,
-                sequence_number: sequence_number(ticket),
-                fields: Vec::new(),
-                properties: HashMap::new(),
-            }],
+            // PyIceberg refuses a table whose metadata names a type of blob that it does not know.
+            blob_metadata: Vec::new(),
         };
         [
             TableUpdate::AddSnapshot { snapshot },
