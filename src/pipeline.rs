@@ -92,6 +92,8 @@ pub struct WriteJob {
     pub memory_max_bytes: usize,
     /// How much of a source is handed from stage to stage at a time; a checkpoint ends between two.
     pub block_bytes: usize,
+    /// How many finished sources the table's state holds before they move to a file of their own.
+    pub finished_sources_max: usize,
     /// Where reading runs: threads in life, inline in simulation.
     pub compute: Compute,
 }

@@ -6,10 +6,18 @@
 mod check;
 #[path = "cli/deployments.rs"]
 mod deployments;
+#[path = "cli/fail_closed.rs"]
+mod fail_closed;
+#[path = "cli/finished.rs"]
+mod finished;
 #[path = "cli/init.rs"]
 mod init;
 #[path = "cli/inputs.rs"]
 mod inputs;
+#[path = "cli/lake.rs"]
+mod lake;
+#[path = "cli/offsets.rs"]
+mod offsets;
 #[path = "../crates/table/tests/contract/stack.rs"]
 #[allow(dead_code, reason = "tests of catalogs ask more of a server")]
 mod stack;
@@ -120,7 +128,8 @@ impl Ended {
     fn failed(&self, code: i32, told: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
-        assert!(self.stderr.starts_with("error: "), "{self:?}");
+        let mut lines = self.stderr.lines();
+        assert!(lines.any(|line| line.starts_with("error: ")), "{self:?}");
         for one in told {
             assert!(self.stderr.contains(one), "no {one:?} in {self:?}");
         }

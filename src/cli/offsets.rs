@@ -2,16 +2,18 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeMap,
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::Path,
     sync::Arc,
 };
 
 use anyhow::Context as _;
-use frazil::source::{LocalFileSystem, identity_at};
+use frazil::source::{LocalFileSystem, Standing, identity_at, standing};
 use frazil_service::clock::{RandomIds, SystemClock};
 use frazil_table::{
-    commit::{Committer, PositionChange, PositionChanges},
+    catalog::LoadedTable,
+    commit::{Committer, PositionChange, PositionChanges, all_sources},
     error::TableErrorKind,
     state::{KafkaIdentity, SourceIdentity, SourceState, State},
 };
@@ -23,6 +25,9 @@ use super::{
     output::{Align, Grid, Output, counted, grouped, timestamp},
     read,
 };
+
+/// Sources that an error names one by one.
+const SOURCES_NAMED_MAX: usize = 20;
 
 /// Show or set how far a table has come in its sources
 ///
@@ -43,7 +48,7 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// The position of every source, and the dead letters on their way
+    /// The position of every source beside the file as it is now, and the dead letters on their way
     Show(ShowArgs),
     /// Set the position of a source, or forget sources; asks first
     Set(SetArgs),
@@ -53,6 +58,9 @@ enum Action {
 struct ShowArgs {
     /// A dataset file, or the name of one in schemas/
     dataset: String,
+    /// Also list, one by one, the files that were read to their end and have moved out of the table's state
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -111,12 +119,12 @@ async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::R
         .await
         .with_context(|| format!("load table {name}"))?;
     let pending = read::outbox_pending(state.as_ref(), dead_letters.as_ref());
+    let listed = match &state {
+        Some(state) => listed(args, context, &table, state).await?,
+        None => Vec::new(),
+    };
     if context.json {
-        let sources: Vec<_> = state
-            .iter()
-            .flat_map(|state| &state.sources)
-            .map(|(id, source)| source_json(*id, source))
-            .collect();
+        let sources: Vec<_> = listed.iter().map(Listed::json).collect();
         out.json(&json!({
             "dataset": dataset.name,
             "table": dataset.table.to_string(),
@@ -126,6 +134,9 @@ async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::R
                 "id": commit.id.to_string(), "snapshot_id": commit.snapshot_id.to_string(), "sequence_number": commit.sequence_number,
             })),
             "sources": sources,
+            "finished_sources": state.as_ref().and_then(|state| state.finished.as_ref()).map(|file| json!({
+                "path": file.path, "sources": file.sources, "bytes": file.bytes,
+            })),
             "outbox_pending": pending,
             "last_action": state.as_ref().and_then(|state| state.last_action.as_ref()).map(|action| json!({
                 "at": timestamp(action.at_ms), "who": action.who, "why": action.why,
@@ -134,60 +145,130 @@ async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::R
         return Ok(Exit::Done);
     }
     match &state {
-        Some(state) => print(&dataset.table.to_string(), state, pending, out)?,
+        Some(state) => print(&dataset.table.to_string(), state, &listed, pending, out)?,
         None => out.line(format!("{} holds no position of frazil's", dataset.table))?,
     }
     Ok(Exit::Done)
 }
 
-fn source_json(id: u64, source: &SourceState) -> serde_json::Value {
-    let (kind, path, partition, at_end) = match &source.identity {
-        SourceIdentity::File(file) => ("file", file.path.as_str(), 0, Some(file.at_end)),
-        SourceIdentity::StandardInput => ("standard_input", "-", 0, None),
-        SourceIdentity::Kafka(kafka) => ("kafka", kafka.topic.name.as_str(), kafka.partition, None),
-    };
-    json!({
-        "id": id, "kind": kind, "path": path, "partition": partition, "position": source.position,
-        "at_end": at_end, "commit": source.commit.to_string(),
-    })
+/// A source of the table beside what its file is now.
+struct Listed {
+    id: u64,
+    source: SourceState,
+    /// `Err`: why the file could not be looked at.
+    standing: Result<Standing, String>,
 }
 
-fn print(table: &str, state: &State, pending: u64, out: &mut Output) -> anyhow::Result<()> {
+/// The sources to be shown, their files looked at. A machine gets all of them.
+async fn listed(
+    args: &ShowArgs,
+    context: &Context,
+    table: &LoadedTable,
+    state: &State,
+) -> anyhow::Result<Vec<Listed>> {
+    let sources = if args.all || context.json {
+        all_sources(table, state).await?
+    } else {
+        state.sources.clone()
+    };
+    let look = move || {
+        let look = |(id, source): (u64, SourceState)| Listed {
+            id,
+            standing: standing(&source, &LocalFileSystem).map_err(|error| error.to_string()),
+            source,
+        };
+        sources.into_iter().map(look).collect()
+    };
+    tokio::task::spawn_blocking(look)
+        .await
+        .context("look at the files of the sources")
+}
+
+impl Listed {
+    fn json(&self) -> serde_json::Value {
+        let (kind, path, partition, at_end) = match &self.source.identity {
+            SourceIdentity::File(file) => ("file", file.path.as_str(), 0, Some(file.at_end)),
+            SourceIdentity::StandardInput => ("standard_input", "-", 0, None),
+            SourceIdentity::Kafka(kafka) => {
+                ("kafka", kafka.topic.name.as_str(), kafka.partition, None)
+            }
+        };
+        let (status, behind) = match &self.standing {
+            Ok(Standing::AtEnd) => ("at_end", Some(0)),
+            Ok(Standing::Behind { bytes }) => ("behind", *bytes),
+            Ok(Standing::Changed) => ("changed", None),
+            Ok(Standing::Missing) => ("missing", None),
+            Ok(Standing::Gone) => ("gone", None),
+            Err(_) => ("unreadable", None),
+        };
+        json!({
+            "id": self.id, "kind": kind, "path": path, "partition": partition, "position": self.source.position,
+            "at_end": at_end, "commit": self.source.commit.to_string(), "status": status, "behind_bytes": behind,
+        })
+    }
+
+    /// The source beside the table, in words.
+    fn status(&self) -> String {
+        match &self.standing {
+            Ok(Standing::AtEnd) => "all is in the table".to_owned(),
+            Ok(Standing::Behind { bytes: Some(bytes) }) => {
+                format!("{} behind", counted(*bytes, "byte"))
+            }
+            Ok(Standing::Behind { bytes: None }) => "behind".to_owned(),
+            Ok(Standing::Changed) => "changed: it no longer begins with what was read".to_owned(),
+            Ok(Standing::Missing) => match &self.source.identity {
+                SourceIdentity::File(file) if file.at_end => "not there; was read to its end",
+                _ => "not there; was not read to its end",
+            }
+            .to_owned(),
+            Ok(Standing::Gone) => "cannot be read again".to_owned(),
+            Err(error) => format!("failed to {error}"),
+        }
+    }
+}
+
+fn print(
+    table: &str,
+    state: &State,
+    listed: &[Listed],
+    pending: u64,
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    let in_file = state.finished.as_ref().map_or(0, |file| file.sources);
     out.line(format!(
         "{table}: epoch {}, {}",
         state.epoch,
-        counted(state.sources.len() as u64, "source")
+        counted(listed.len() as u64, "source")
     ))?;
     let mut grid = Grid::new(&[
         ("id", Align::Right),
         ("position", Align::Right),
-        ("", Align::Left),
+        ("file now", Align::Left),
         ("commit", Align::Left),
         ("source", Align::Left),
     ]);
-    for (id, source) in &state.sources {
-        let (path, end) = match &source.identity {
-            SourceIdentity::File(file) => {
-                (file.path.clone(), if file.at_end { "at end" } else { "" })
-            }
-            SourceIdentity::StandardInput => (
-                "standard input (of one run)".to_owned(),
-                "cannot be read again",
-            ),
-            SourceIdentity::Kafka(kafka) => {
-                (format!("{}[{}]", kafka.topic.name, kafka.partition), "")
-            }
+    for one in listed {
+        let path = match &one.source.identity {
+            SourceIdentity::File(file) => file.path.clone(),
+            SourceIdentity::StandardInput => "standard input (of one run)".to_owned(),
+            SourceIdentity::Kafka(kafka) => format!("{}[{}]", kafka.topic.name, kafka.partition),
         };
         grid.row([
-            id.to_string(),
-            grouped(source.position),
-            end.to_owned(),
-            source.commit.to_string(),
+            one.id.to_string(),
+            grouped(one.source.position),
+            one.status(),
+            one.source.commit.to_string(),
             path,
         ]);
     }
-    if !state.sources.is_empty() {
+    if !listed.is_empty() {
         grid.print(out)?;
+    }
+    if in_file > 0 && listed.len() == state.sources.len() {
+        out.line(format!(
+            "{} more that were read to their end; `--all` lists them",
+            counted(in_file, "source")
+        ))?;
     }
     if pending > 0 {
         out.line(format!(
@@ -224,9 +305,18 @@ async fn set(args: &SetArgs, context: &Context, out: &mut Output) -> anyhow::Res
         }
         Err(error) => return Err(error.into()),
     };
-    let changes = changes(args, &state)?;
+    let sources = match all_sources(&table, &state).await {
+        Ok(sources) => sources,
+        // What is lost can only be accepted.
+        Err(error) if args.accept_history && error.kind == TableErrorKind::FinishedSourcesLost => {
+            eprintln!("the sources that were read to their end are forgotten: {error}");
+            state.sources.clone()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let changes = changes(args, &sources)?;
     for change in &changes {
-        eprintln!("{}", told(change, &state));
+        eprintln!("{}", told(change, &sources));
     }
     if args.accept_history {
         eprintln!("the table is taken as it is now, whatever its history says");
@@ -272,10 +362,12 @@ async fn set(args: &SetArgs, context: &Context, out: &mut Output) -> anyhow::Res
     Ok(Exit::Done)
 }
 
-fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>> {
+fn changes(
+    args: &SetArgs,
+    sources: &BTreeMap<u64, SourceState>,
+) -> anyhow::Result<Vec<PositionChange>> {
     if args.restart {
-        return Ok(state
-            .sources
+        return Ok(sources
             .keys()
             .map(|source| PositionChange::Forget { source: *source })
             .collect());
@@ -283,15 +375,17 @@ fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>>
     let Some(id) = args.source else {
         return Ok(Vec::new());
     };
-    let Some(source) = state.sources.get(&id) else {
-        let known: Vec<_> = state.sources.keys().map(ToString::to_string).collect();
-        let known = if known.is_empty() {
-            "it has none".to_owned()
-        } else {
-            format!(
-                "it has {}; `frazil offsets show` tells more",
-                known.join(", ")
-            )
+    let Some(source) = sources.get(&id) else {
+        let known = match sources.len() {
+            0 => "it has none".to_owned(),
+            1..=SOURCES_NAMED_MAX => {
+                let known: Vec<_> = sources.keys().map(ToString::to_string).collect();
+                format!(
+                    "it has {}; `frazil offsets show` tells more",
+                    known.join(", ")
+                )
+            }
+            many => format!("it has {many} others; `frazil offsets show --all` lists them"),
         };
         return Err(
             Failure::usage(format!("find source {id} in the table's state"))
@@ -341,8 +435,8 @@ fn changes(args: &SetArgs, state: &State) -> anyhow::Result<Vec<PositionChange>>
 }
 
 /// What a change does, for who must confirm it.
-fn told(change: &PositionChange, state: &State) -> String {
-    let name = |id: &u64| match state.sources.get(id).map(|source| &source.identity) {
+fn told(change: &PositionChange, sources: &BTreeMap<u64, SourceState>) -> String {
+    let name = |id: &u64| match sources.get(id).map(|source| &source.identity) {
         Some(SourceIdentity::File(file)) => file.path.clone(),
         Some(SourceIdentity::Kafka(kafka)) => format!("{}[{}]", kafka.topic.name, kafka.partition),
         _ => "standard input".to_owned(),
@@ -355,10 +449,7 @@ fn told(change: &PositionChange, state: &State) -> String {
         PositionChange::Set {
             source, position, ..
         } => {
-            let from = state
-                .sources
-                .get(source)
-                .map_or(0, |source| source.position);
+            let from = sources.get(source).map_or(0, |source| source.position);
             let effect = match position.cmp(&from) {
                 Ordering::Less => "records in between will be in the table twice",
                 Ordering::Equal => "no change",

@@ -17,6 +17,7 @@ use frazil_service::{
     shutdown::Shutdown,
     telemetry,
 };
+use frazil_table::state;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet};
@@ -166,6 +167,7 @@ fn job(args: &WriteArgs, dataset: Dataset, context: &Context) -> anyhow::Result<
         workers: args.workers.unwrap_or(cores).max(1),
         memory_max_bytes: usize::try_from(args.memory_max).unwrap_or(usize::MAX),
         block_bytes: BlockOptions::default().block_bytes,
+        finished_sources_max: state::finished::SOURCES_MAX,
         compute: Compute::Threads,
     })
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use frazil_table::state::State;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 
@@ -47,7 +46,7 @@ pub(super) async fn plan(
     services: &Services,
     job: &WriteJob,
     input: GivenInput<'_>,
-    state: &State,
+    known: Known<'_>,
     sources_before: u64,
 ) -> Result<InputPlan, WriteError> {
     let options = ReadOptions {
@@ -61,7 +60,7 @@ pub(super) async fn plan(
     };
     match input {
         GivenInput::StandardInput => {
-            let id = state.sources_version + 1;
+            let id = known.sources_version + 1;
             tracing::info!("{STANDARD_INPUT_PROMISE}");
             Ok(InputPlan {
                 readers: Readers::StandardInput { id, options },
@@ -77,7 +76,7 @@ pub(super) async fn plan(
             let files = Arc::clone(&services.files);
             let paths = paths.to_vec();
             let passed_over = if as_new_source { sources_before } else { 0 };
-            let (sources, sources_version) = (state.sources.clone(), state.sources_version);
+            let (sources, sources_version) = (known.sources.clone(), known.sources_version);
             let look = move || -> Result<Plan, SourceError> {
                 let given = expand(&paths, files.as_ref())?;
                 let known = Known {

@@ -29,7 +29,7 @@ use crate::{
     checkpoint::Accumulated,
     decode,
     record::RecordBlock,
-    source::{Read, kafka::Assignment},
+    source::{Known, Read, kafka::Assignment},
 };
 
 /// How a session ended, other than by an error.
@@ -60,19 +60,46 @@ pub(super) async fn run(
     remembered: &mut Remembered,
     report: &mut WriteReport,
 ) -> Result<End, WriteError> {
-    let committer = Arc::new(Committer::new(
+    let committer = Committer::new(
         Arc::clone(&services.catalog),
         Arc::clone(&services.clock),
         Arc::clone(&services.ids),
-    ));
+    );
+    let committer = Arc::new(committer.with_finished_sources_max(job.finished_sources_max));
     let mut open = tables::prepare(&committer, &job.dataset, remembered.table_uuid).await?;
     remembered.table_uuid = Some(open.table.metadata.uuid());
     let sources_before = *remembered
         .sources_before
         .get_or_insert(open.state.sources_version);
     let mut new_sources = Vec::new();
-    let reads = match (&job.input, kafka.as_deref_mut()) {
-        (Input::Kafka(_), Some(kafka)) => {
+    let given = match &job.input {
+        Input::Kafka(_) => None,
+        Input::Files {
+            paths,
+            as_new_source,
+        } => Some(GivenInput::Files {
+            paths,
+            as_new_source: *as_new_source,
+        }),
+        Input::StandardInput => Some(GivenInput::StandardInput),
+    };
+    let reads = match (given, kafka.as_deref_mut()) {
+        (Some(given), _) => {
+            let Some(sources) = committer.sources(&open).await? else {
+                let reason = "another writer moved on while its sources were looked at".to_owned();
+                return Ok(End::Fenced { reason });
+            };
+            let known = Known {
+                sources: &sources,
+                sources_version: open.state.sources_version,
+            };
+            let plan = input::plan(services, job, given, known, sources_before).await?;
+            report.notes = plan.notes;
+            new_sources = plan.new_sources;
+            progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
+            Reads::of(plan.readers)
+        }
+        (None, Some(kafka)) => {
             let (registered, reads) = kafka.attach(services, &committer, open).await?;
             open = registered;
             Reads {
@@ -80,30 +107,7 @@ pub(super) async fn run(
                 reading: JoinSet::new(),
             }
         }
-        (Input::Kafka(_), None) => return Err(WriteError::Stopped),
-        (
-            Input::Files {
-                paths,
-                as_new_source,
-            },
-            _,
-        ) => {
-            let given = GivenInput::Files {
-                paths,
-                as_new_source: *as_new_source,
-            };
-            let plan = input::plan(services, job, given, &open.state, sources_before).await?;
-            report.notes = plan.notes;
-            new_sources = plan.new_sources;
-            progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
-            Reads::of(plan.readers)
-        }
-        (Input::StandardInput, _) => {
-            let given = GivenInput::StandardInput;
-            let plan = input::plan(services, job, given, &open.state, sources_before).await?;
-            new_sources = plan.new_sources;
-            Reads::of(plan.readers)
-        }
+        (None, None) => return Err(WriteError::Stopped),
     };
     let gathered = Accumulated::new(
         job.dataset.checkpoint,

@@ -4,9 +4,10 @@ use frazil_dataset::Dataset;
 use frazil_table::{
     catalog::Creation,
     commit::{Committer, OpenTable},
-    error::TableError,
+    error::{TableError, TableErrorKind},
     schema,
 };
+use iceberg::spec::{NestedFieldRef, TableMetadata};
 use uuid::Uuid;
 
 use super::WriteError;
@@ -39,6 +40,7 @@ pub(super) async fn prepare(
             committer.apply_outbox(&dataset.table).await?;
             return reopen(committer, dataset).await;
         }
+        check_dropped(dataset, &open.table.metadata, &missing)?;
         let names: Vec<&str> = missing.iter().map(|field| field.name.as_str()).collect();
         tracing::info!(table = %dataset.table, columns = names.join(", "), "adding columns of the dataset file that the table lacks");
         committer.add_columns(&open.table, &missing).await?;
@@ -47,6 +49,38 @@ pub(super) async fn prepare(
     Err(WriteError::unfit(
         &dataset.table,
         "others keep changing its schema; start again",
+    ))
+}
+
+/// A required column that the table once had was taken out by someone's decision, which adding it again
+/// would undo in silence.
+fn check_dropped(
+    dataset: &Dataset,
+    metadata: &TableMetadata,
+    missing: &[NestedFieldRef],
+) -> Result<(), TableError> {
+    let required = |name: &str| {
+        let mut columns = dataset.columns.iter();
+        columns.any(|column| column.required && column.name == name)
+    };
+    let was_there = |name: &str| {
+        let mut schemas = metadata.schemas_iter();
+        schemas.any(|schema| schema.as_struct().field_by_name(name).is_some())
+    };
+    let dropped = missing
+        .iter()
+        .find(|field| required(&field.name) && was_there(&field.name));
+    let Some(field) = dropped else {
+        return Ok(());
+    };
+    Err(TableError::new(
+        &dataset.table,
+        TableErrorKind::ColumnDropped,
+        format!(
+            "its column `{0}`, which the dataset file requires, was dropped; take it out of `columns`, or add it \
+             to the table again (in Spark: ALTER TABLE {1} ADD COLUMN {0} …), empty in the rows that are there",
+            field.name, dataset.table
+        ),
     ))
 }
 

@@ -26,6 +26,7 @@ pub mod kafka;
 mod plan;
 mod proof;
 mod reader;
+mod standing;
 mod steady;
 
 use crate::record::RecordBlock;
@@ -55,3 +56,4 @@ pub use identify::{Known, identify, identity_at};
 pub use plan::{AlreadyRead, CopyOf, Plan, PlannedFile};
 pub use proof::PROOF_BYTES;
 pub use reader::{Compute, ReadOptions, STANDARD_INPUT_PROMISE, SourceReader};
+pub use standing::{Standing, standing};

@@ -124,6 +124,8 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
         workers: process.world().random(|rng| rng.random_range(1..=2)),
         memory_max_bytes: 64 * 1024 * 1024,
         block_bytes: 400,
+        // Every file moves as soon as it was read to its end.
+        finished_sources_max: 0,
         compute: Compute::Inline,
     };
     let (_never, shutdown) = Shutdown::triggered();

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use frazil_dataset::TableName;
+use frazil_table::state::wire;
 use iceberg::{
     io::{FileIO, FileWrite},
     spec::{
@@ -44,8 +45,12 @@ pub enum Deed {
     SetProperty,
     /// Rewrites all live data files into one.
     Compact,
-    /// Expires all snapshots but the current one, and deletes what only they could reach.
+    /// Expires all snapshots but the current one and those that a ref names, and deletes what only
+    /// they could reach.
     ExpireAllButOne,
+    /// Deletes files that no metadata names, of those that a table once needed: what is younger is not
+    /// taken for an orphan.
+    RemoveOrphans,
     /// Sets `main` back to the snapshot before.
     Rollback,
     /// Drops the table.
@@ -60,17 +65,20 @@ pub enum Deed {
     DropColumn,
     /// Raises the table to format version 3.
     UpgradeFormat,
+    /// Deletes the file of finished sources, which the metadata names.
+    LoseFinished,
     /// The catalog's pointer goes back by so many versions, as after an asynchronous fail-over.
     Rewind(usize),
 }
 
 impl Deed {
     /// All of them, with one rewind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Append,
         Self::SetProperty,
         Self::Compact,
         Self::ExpireAllButOne,
+        Self::RemoveOrphans,
         Self::Rollback,
         Self::Drop,
         Self::Recreate,
@@ -78,15 +86,17 @@ impl Deed {
         Self::RemoveState,
         Self::DropColumn,
         Self::UpgradeFormat,
+        Self::LoseFinished,
         Self::Rewind(1),
     ];
 
     /// Those that leave every row and all history in place.
-    pub const WELCOME: [Self; 5] = [
+    pub const WELCOME: [Self; 6] = [
         Self::Append,
         Self::SetProperty,
         Self::Compact,
         Self::ExpireAllButOne,
+        Self::RemoveOrphans,
         Self::DropColumn,
     ];
 
@@ -127,6 +137,8 @@ pub(crate) fn act(durable: &mut Durable, action: &ForeignAction) -> &'static str
         Deed::UpgradeFormat => commit(durable, action, &location, metadata, |builder| {
             builder.upgrade_format_version(FormatVersion::V3)
         }),
+        Deed::RemoveOrphans => remove_orphans(durable, action, &metadata),
+        Deed::LoseFinished => lose_finished(durable, &metadata),
         Deed::Rewind(versions) => rewind(durable, action, versions),
     };
     if !done {
@@ -379,18 +391,21 @@ fn expire(
     location: &str,
     metadata: TableMetadata,
 ) -> bool {
-    let current = metadata.current_snapshot_id();
+    let referenced = referenced(&metadata);
     let expired: Vec<i64> = metadata
         .snapshots()
         .map(|snapshot| snapshot.snapshot_id())
-        .filter(|id| Some(*id) != current)
+        .filter(|id| !referenced.contains(id))
         .collect();
     if expired.is_empty() {
         return false;
     }
     let before = reading::reachable(durable, &metadata).expect("what the table names can be read");
     commit(durable, action, location, metadata, |builder| {
-        Ok(builder.remove_snapshots(&expired))
+        let builder = builder.remove_snapshots(&expired);
+        let drop_statistics =
+            |builder: TableMetadataBuilder, id: &i64| builder.remove_statistics(*id);
+        Ok(expired.iter().fold(builder, drop_statistics))
     });
     let after = durable
         .pointer(&action.table)
@@ -402,6 +417,43 @@ fn expire(
         durable.delete_as_foreign(&path);
     }
     true
+}
+
+/// The snapshots that refs name, `main` among them.
+fn referenced(metadata: &TableMetadata) -> BTreeSet<i64> {
+    let json = serde_json::to_value(metadata).expect("table metadata is valid JSON");
+    let refs = json["refs"].as_object().into_iter().flatten();
+    refs.filter_map(|(_, reference)| reference["snapshot-id"].as_i64())
+        .collect()
+}
+
+/// The file of finished sources that a version of a table needs.
+fn finished_file(metadata: &TableMetadata) -> Option<String> {
+    let state = wire::decode(metadata.properties()).ok().flatten()?;
+    state.finished.map(|file| file.path)
+}
+
+fn lose_finished(durable: &mut Durable, metadata: &TableMetadata) -> bool {
+    let Some(path) = finished_file(metadata) else {
+        return false;
+    };
+    durable.delete_as_foreign(&path);
+    true
+}
+
+fn remove_orphans(durable: &mut Durable, action: &ForeignAction, metadata: &TableMetadata) -> bool {
+    let named = reading::reachable(durable, metadata).expect("what the table names can be read");
+    let locations = durable.history(&action.table).iter();
+    let versions = locations.filter_map(|version| version.location.as_deref());
+    let orphans: BTreeSet<String> = versions
+        .filter_map(|location| reading::metadata(durable, location).ok())
+        .filter_map(|metadata| finished_file(&metadata))
+        .filter(|path| !named.contains(path) && durable.file(path).is_some())
+        .collect();
+    for path in &orphans {
+        durable.delete_as_foreign(path);
+    }
+    !orphans.is_empty()
 }
 
 fn rollback(

@@ -211,8 +211,11 @@ impl<'a> Checker<'a> {
 
     fn version(&self, location: &str, by: Actor, call: u64) -> Result<Version, String> {
         let metadata = reading::metadata(self.durable, location)?;
-        let state = wire::decode(metadata.properties())
+        let mut state = wire::decode(metadata.properties())
             .map_err(|error| format!("state in {location}: {error}"))?;
+        if let Some(state) = &mut state {
+            self.add_finished(state)?;
+        }
         let files = reading::live_files(self.durable, &metadata)?;
         let rows = self.lines(&files)?;
         let mut outbox = BTreeMap::new();
@@ -230,6 +233,19 @@ impl<'a> Checker<'a> {
             rows,
             outbox,
         })
+    }
+
+    /// Adds the sources of the file that a state names to those that it holds itself.
+    fn add_finished(&self, state: &mut State) -> Result<(), String> {
+        let Some(file) = &state.finished else {
+            return Ok(());
+        };
+        let bytes = self.durable.archived(&file.path);
+        let bytes = bytes.ok_or_else(|| format!("{} was never written", file.path))?;
+        for (id, source) in file.decode(bytes)? {
+            state.sources.entry(id).or_insert(source);
+        }
+        Ok(())
     }
 
     fn lines(&self, files: &[LiveFile]) -> Result<Lines, String> {
@@ -542,6 +558,14 @@ impl<'a> Checker<'a> {
     fn named(&self, version: &Version) -> BTreeSet<String> {
         let mut named = reading::reachable(self.durable, &version.metadata).unwrap_or_default();
         named.insert(version.location.clone());
+        let finished = version
+            .state
+            .iter()
+            .filter_map(|state| state.finished.as_ref());
+        named.extend(finished.map(|file| file.path.clone()));
+        if self.did(Deed::LoseFinished) {
+            named.retain(|path| !path.contains("/finished-sources-"));
+        }
         for manifest in version
             .state
             .iter()

@@ -113,7 +113,8 @@ pub fn snapshot_files(
     Ok(files)
 }
 
-/// All that the metadata's snapshots name, whether or not it is still there: manifest lists, manifests and data files.
+/// All that the metadata names, whether or not it is still there: its snapshots' manifest lists, manifests and data
+/// files, and statistics files.
 pub fn reachable(durable: &Durable, metadata: &TableMetadata) -> Result<BTreeSet<String>, String> {
     let mut paths = BTreeSet::new();
     for snapshot in metadata.snapshots() {
@@ -123,6 +124,9 @@ pub fn reachable(durable: &Durable, metadata: &TableMetadata) -> Result<BTreeSet
             paths.extend(files.iter().map(|file| file.path.clone()));
             paths.insert(manifest.clone());
         }
+    }
+    for statistics in metadata.statistics_iter() {
+        paths.insert(statistics.statistics_path.clone());
     }
     Ok(paths)
 }

@@ -54,6 +54,7 @@ impl Scenario {
                 catalog: CatalogKind::Pointer,
                 guards: Guards::default(),
                 batch_max: 5,
+                finished_sources_max: 0,
                 properties: Vec::new(),
             },
             checkpoints_a_life: 3,

@@ -63,6 +63,8 @@ pub struct WriterOptions {
     pub guards: Guards,
     /// The most records of one source in one checkpoint.
     pub batch_max: u64,
+    /// How many finished sources the state holds before they move to a file.
+    pub finished_sources_max: usize,
     /// Properties of the table, when it is made.
     pub properties: Vec<(String, String)>,
 }
@@ -178,7 +180,12 @@ impl Writer {
         self.committer.apply_outbox(&name).await?;
         let mut made = 0;
         loop {
-            let mut seat = self.seat(uuid).await?;
+            let seat = self.seat(uuid).await?;
+            // Whoever lost a race leaves the other some time.
+            let Some(mut seat) = seat else {
+                self.pause().await;
+                continue;
+            };
             loop {
                 let Some((checkpoint, next)) = self.checkpoint(&seat).await? else {
                     self.committer.apply_outbox(&name).await?;
@@ -197,24 +204,28 @@ impl Writer {
                     self.committer.apply_outbox(&name).await?;
                 }
             }
-            // Whoever lost a race leaves the other some time.
-            let pause = Duration::from_millis(self.rng.random_range(1..50));
-            tokio::time::sleep(pause).await;
+            self.pause().await;
         }
     }
 
-    /// Seeks from the table. A table that was made anew under a running writer is a named stop.
-    async fn seat(&self, uuid: Uuid) -> Result<Seat, TableError> {
+    async fn pause(&mut self) {
+        let pause = Duration::from_millis(self.rng.random_range(1..50));
+        tokio::time::sleep(pause).await;
+    }
+
+    /// Seeks from the table; `None` where it moved on meanwhile. A table that was made anew under a
+    /// running writer is a named stop.
+    async fn seat(&self, uuid: Uuid) -> Result<Option<Seat>, TableError> {
         let name = &self.options.table;
         let open = self.committer.open(name).await?;
-        let OpenTable { table, state } = open.ok_or_else(|| {
+        let open = open.ok_or_else(|| {
             TableError::new(
                 name,
                 TableErrorKind::Gone,
                 "it was dropped while it was being written",
             )
         })?;
-        if table.metadata.uuid() != uuid {
+        if open.table.metadata.uuid() != uuid {
             return Err(TableError::new(
                 name,
                 TableErrorKind::Recreated,
@@ -222,11 +233,15 @@ impl Writer {
             ));
         }
         let dead_letters = self.committer.dead_letter_table(name).await?;
-        Ok(Seat {
-            state,
+        let Some(sources) = self.committer.sources(&open).await? else {
+            return Ok(None);
+        };
+        let OpenTable { table, state } = open;
+        Ok(Some(Seat {
+            state: State { sources, ..state },
             table,
             dead_letters,
-        })
+        }))
     }
 
     async fn commit(&self, checkpoint: &Checkpoint) -> Result<Outcome, TableError> {
@@ -259,7 +274,9 @@ impl Writer {
             rows.merge(more_rows);
             dead.merge(more_dead);
             let number = known.map_or_else(|| next.sources_version + 1, |(number, _)| number);
-            let identity = identity(&source, end, end == records);
+            // What was read to its end may still grow.
+            let at_end = end == records || self.rng.random_bool(0.4);
+            let identity = identity(&source, end, at_end);
             if known.is_none() {
                 next.sources_version = number;
             }
@@ -406,7 +423,10 @@ pub fn committer(process: &Process, options: &WriterOptions) -> Committer {
         unknown_wait_max: Duration::from_secs(5),
         ..RetryPolicy::default()
     };
-    committer.with_guards(options.guards).with_policy(policy)
+    committer
+        .with_guards(options.guards)
+        .with_policy(policy)
+        .with_finished_sources_max(options.finished_sources_max)
 }
 
 fn creation(options: &WriterOptions) -> Creation {

@@ -15,12 +15,14 @@ pub(crate) mod attempts;
 mod columns;
 pub(crate) mod committer;
 mod decide;
+mod finished;
 pub mod guard;
 mod positions;
 
 pub use attempts::RetryPolicy;
 pub use committer::{Committer, OpenTable};
 pub use decide::{Decision, decide, decide_with};
+pub use finished::all_sources;
 pub use guard::Guards;
 pub use positions::{PositionChange, PositionChanges};
 

@@ -43,6 +43,10 @@ pub enum TableErrorKind {
     StateNewer,
     /// The state cannot be read.
     StateDamaged,
+    /// The file of finished sources, which the state names, is gone or changed.
+    FinishedSourcesLost,
+    /// A column that the dataset requires was dropped from the table.
+    ColumnDropped,
     /// The table has a format version that this frazil does not write.
     FormatVersion,
     /// The dead-letter table is not the one that belongs to this table, or went back in time.
@@ -98,6 +102,8 @@ impl TableError {
             | Kind::StateMissing
             | Kind::StateNewer
             | Kind::StateDamaged
+            | Kind::FinishedSourcesLost
+            | Kind::ColumnDropped
             | Kind::FormatVersion
             | Kind::DeadLetterTable
             | Kind::OutboxFull => Remedy::Stop,

@@ -9,8 +9,11 @@
 //! Follows Iceberg's table specification, format version 2: "Snapshots", "Manifest Lists",
 //! "Manifests" (inheritance of sequence numbers and snapshot ids).
 
+mod kept;
 mod merge;
 mod summary;
+
+pub use kept::{KEPT_TAG, Kept};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -49,6 +52,8 @@ pub struct SnapshotChange {
     pub set_properties: BTreeMap<String, String>,
     /// Table properties that go with it.
     pub remove_properties: Vec<String>,
+    /// A file beside the table's data that its metadata is to keep from now on.
+    pub kept: Option<Kept>,
 }
 
 /// What is fixed for one attempt before its contents are.
@@ -250,9 +255,37 @@ impl<'a> Attempt<'a> {
             .collect();
         let existing = self.merge(&added, existing, kept.is_some()).await?;
         let listed: Vec<ManifestFile> = added.iter().cloned().chain(existing).collect();
+        let manifest_list = self
+            .write_list(
+                self.ticket.snapshot_id,
+                self.base.metadata.current_snapshot_id(),
+                self.ticket.sequence_number,
+                listed,
+            )
+            .await?;
+        let kept_list = match &change.kept {
+            Some(kept) => Some(self.write_kept_list(kept).await?),
+            None => None,
+        };
+        Ok(Written {
+            manifest_list,
+            kept_list,
+            added,
+            summary: summary::summarise(self.base, change),
+        })
+    }
+
+    /// Writes the manifest list of a snapshot.
+    async fn write_list(
+        &mut self,
+        snapshot_id: i64,
+        parent: Option<i64>,
+        sequence_number: i64,
+        listed: Vec<ManifestFile>,
+    ) -> Result<String, TableError> {
         let path = format!(
-            "{}/snap-{}-{}.avro",
-            self.folder, self.ticket.snapshot_id, self.ticket.attempt
+            "{}/snap-{snapshot_id}-{}.avro",
+            self.folder, self.ticket.attempt
         );
         let output = self
             .io
@@ -263,22 +296,13 @@ impl<'a> Attempt<'a> {
             .writer()
             .await
             .map_err(|e| self.failed("write", &path, &e))?;
-        let mut list = ManifestListWriter::v2(
-            writer,
-            self.ticket.snapshot_id,
-            self.base.metadata.current_snapshot_id(),
-            self.ticket.sequence_number,
-        );
+        let mut list = ManifestListWriter::v2(writer, snapshot_id, parent, sequence_number);
         list.add_manifests(listed.into_iter())
             .map_err(|e| self.failed("write", &path, &e))?;
         list.close()
             .await
             .map_err(|e| self.failed("write", &path, &e))?;
-        Ok(Written {
-            manifest_list: path,
-            added,
-            summary: summary::summarise(self.base, change),
-        })
+        Ok(path)
     }
 
     /// One or more new manifests for each partition spec and schema among the files.
@@ -353,6 +377,8 @@ impl<'a> Attempt<'a> {
 struct Written {
     manifest_list: String,
     added: Vec<ManifestFile>,
+    /// That of the snapshot which keeps a file, where there is a new one.
+    kept_list: Option<String>,
     summary: iceberg::spec::Summary,
 }
 
@@ -514,6 +540,9 @@ fn updates(
             reference: SnapshotReference::new(ticket.snapshot_id, main_retention(base)),
         },
     ];
+    if let (Some(kept), Some(list)) = (&change.kept, written.kept_list) {
+        updates.extend(kept.updates(base, ticket, list));
+    }
     if !change.set_properties.is_empty() {
         updates.push(TableUpdate::SetProperties {
             updates: change.set_properties.into_iter().collect(),

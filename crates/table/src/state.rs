@@ -2,14 +2,18 @@
 //!
 //! The state is a table property, so that it is committed in the same metadata update as the rows
 //! that it describes, and survives the expiry of snapshots and other engines' rewrites. How it is
-//! written is in [`wire`].
+//! written is in [`wire`]. Sources that were read to their end move to a file that it names
+//! ([`finished`]), so that it does not grow with every file that was ever read.
 
+pub mod finished;
 pub mod wire;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use self::finished::FinishedFile;
 
 /// All that frazil must remember, committed together with the rows that it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +26,12 @@ pub struct State {
     pub last_commit: Option<LastCommit>,
     /// Raised whenever a source is added; adding one requires it unchanged.
     pub sources_version: u64,
-    /// The sources by their id, which is the `sources_version` that adding them made.
+    /// The sources by their id, which is the `sources_version` that adding them made. Where one is
+    /// in the file of finished sources, too, what is said here counts.
     pub sources: BTreeMap<u64, SourceState>,
+    /// The file that holds the sources that were read to their end, once there were many.
+    #[serde(default)]
+    pub finished: Option<FinishedFile>,
     /// The dead-letter table, and what it has still to take.
     pub dead_letters: DeadLetterState,
     /// The last operator action, for people.
@@ -40,6 +48,7 @@ impl State {
             last_commit: None,
             sources_version: 0,
             sources: BTreeMap::new(),
+            finished: None,
             dead_letters: DeadLetterState {
                 table_uuid: None,
                 next: 1,
@@ -78,7 +87,8 @@ pub enum StateError {
     /// It is incomplete or changed.
     #[error(
         "its state (the properties {}*) is damaged: {reason}; restore these properties from an older \
-         metadata file, or say with `frazil offsets set` where to go on",
+         metadata file, or begin without with `frazil offsets set DATASET --accept-history`: what is read \
+         then is read again",
         wire::KEY
     )]
     Damaged {

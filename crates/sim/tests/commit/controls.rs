@@ -21,6 +21,8 @@ const ALL: Guards = Guards {
     table_uuid: true,
     history: true,
     state_missing: true,
+    finished: true,
+    kept: true,
     files: true,
     format_version: true,
     requirements: true,
@@ -142,6 +144,25 @@ fn state_missing() {
         ..behind
     };
     assert_breaks("C8", &every_deed(guards, Deed::RemoveState));
+}
+
+#[test]
+fn finished() {
+    let guards = Guards {
+        finished: false,
+        ..ALL
+    };
+    let runs = Runs::every_seed(0..12, |_| {
+        let scenario = Scenario::one_writer().with_guards(guards);
+        (scenario, FaultPlan::none())
+    });
+    assert_breaks("C8", &runs);
+}
+
+#[test]
+fn kept() {
+    let guards = Guards { kept: false, ..ALL };
+    assert_breaks("L1", &every_deed(guards, Deed::RemoveOrphans));
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn scenario(seed: u64) -> Scenario {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
     }
+    // All that is finished moves, or only some times, or nothing.
+    scenario.options.finished_sources_max = [0, 1, 64][(seed % 11 % 3) as usize];
     if seed % 7 < 3 {
         scenario.clock_skew_max = Duration::from_hours(1);
     }

@@ -15,14 +15,15 @@ use super::{
     Checkpoint, Decision, Guards, Outcome, RetryPolicy,
     attempts::{Attempts, Plan, Step, Tickets},
     decide::{apply, decide_with},
+    finished,
     guard::{self, COMMIT_ID},
 };
 use crate::{
     catalog::{Catalog, CommitError, Creation, LoadedTable},
     dead_letters,
     error::{TableError, TableErrorKind},
-    snapshot::{SnapshotChange, Ticket},
-    state::{LastCommit, State, wire},
+    snapshot::{Kept, SnapshotChange, Ticket},
+    state::{self, LastCommit, State, wire},
 };
 
 /// Ranges that a summary lists; of more it holds a digest. The metadata file, rewritten at each
@@ -33,6 +34,7 @@ const SUMMARY_RANGES_MAX: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Committer {
     pub(crate) attempts: Attempts,
+    finished_sources_max: usize,
 }
 
 /// A table that passed all guards.
@@ -58,6 +60,7 @@ impl Committer {
                 guards: Guards::default(),
                 policy: RetryPolicy::default(),
             },
+            finished_sources_max: state::finished::SOURCES_MAX,
         }
     }
 
@@ -65,6 +68,13 @@ impl Committer {
     #[must_use]
     pub fn with_policy(mut self, policy: RetryPolicy) -> Self {
         self.attempts.policy = policy;
+        self
+    }
+
+    /// With another number of finished sources that the state holds before they move to a file.
+    #[must_use]
+    pub fn with_finished_sources_max(mut self, sources: usize) -> Self {
+        self.finished_sources_max = sources;
         self
     }
 
@@ -151,6 +161,7 @@ impl Committer {
             attempts: self.attempts.clone(),
             name: name.clone(),
             checkpoint: checkpoint.clone(),
+            finished_sources_max: self.finished_sources_max,
         };
         self.attempts.run(name, plan).await
     }
@@ -161,6 +172,7 @@ struct CommitPlan {
     attempts: Attempts,
     name: TableName,
     checkpoint: Checkpoint,
+    finished_sources_max: usize,
 }
 
 #[async_trait]
@@ -174,9 +186,15 @@ impl Plan for CommitPlan {
     ) -> Result<Step<Outcome>, TableError> {
         let base = base.ok_or_else(|| TableError::gone(&self.name))?;
         let guards = &self.attempts.guards;
-        let state = guard::state_of(base, guards)?;
+        let mut state = guard::state_of(base, guards)?;
         if guards.table_uuid && self.checkpoint.table_uuid != base.metadata.uuid() {
             return Err(TableError::recreated(&self.name));
+        }
+        let known = self.checkpoint.advances.iter().filter(|one| !one.new);
+        let recalled = finished::recall(base, &mut state, known.map(|one| one.source)).await;
+        let recalled = finished::unless_moved_on(&self.attempts, base, recalled).await?;
+        if recalled.is_none() {
+            return Ok(Step::Again);
         }
         match decide_with(&state, &self.checkpoint, guards) {
             Decision::Commit(_) => {}
@@ -196,9 +214,16 @@ impl Plan for CommitPlan {
         let Some(state) = settled else {
             return Ok(Step::Again);
         };
-        let next = apply(&state, &self.checkpoint);
+        let mut next = apply(&state, &self.checkpoint);
+        let (id, most) = (self.checkpoint.id, self.finished_sources_max);
+        let moved = finished::move_out(base, &mut next, id, most).await;
+        let moved = finished::unless_moved_on(&self.attempts, base, moved).await?;
+        if moved.is_none() {
+            return Ok(Step::Again);
+        }
         let ticket = tickets.for_base(base);
-        let change = self.change(base, &ticket, next);
+        let kept = finished::keep(&base.metadata, &next, &ticket, &self.attempts);
+        let change = self.change(base, &ticket, next, kept);
         Ok(Step::Commit(ticket, Box::new(change)))
     }
 
@@ -237,7 +262,13 @@ impl CommitPlan {
         })
     }
 
-    fn change(&self, base: &LoadedTable, ticket: &Ticket, next: State) -> SnapshotChange {
+    fn change(
+        &self,
+        base: &LoadedTable,
+        ticket: &Ticket,
+        next: State,
+        kept: Option<Kept>,
+    ) -> SnapshotChange {
         let mut summary = BTreeMap::from([
             (
                 "frazil.counts".to_string(),
@@ -253,6 +284,7 @@ impl CommitPlan {
             next,
             self.checkpoint.data_files.clone(),
             summary,
+            kept,
         )
     }
 }
@@ -265,6 +297,7 @@ pub(crate) fn state_change(
     mut next: State,
     added: Vec<super::PendingFile>,
     mut summary: BTreeMap<String, String>,
+    kept: Option<Kept>,
 ) -> SnapshotChange {
     next.last_commit = Some(LastCommit {
         id: commit_id,
@@ -279,6 +312,7 @@ pub(crate) fn state_change(
         summary,
         remove_properties: wire::stale_keys(properties, &set_properties),
         set_properties,
+        kept,
     }
 }
 

@@ -87,6 +87,10 @@ fn holds(state: &State, checkpoint: &Checkpoint) -> bool {
 fn moved(state: &State, advance: &Advance) -> Option<String> {
     let source = advance.source;
     match state.sources.get(&source) {
+        // It may be among the finished ones, of which this state does not tell.
+        None if advance.new && source <= state.sources_version => {
+            Some(format!("source {source} was added meanwhile"))
+        }
         None if advance.new => None,
         Some(_) if advance.new => Some(format!("source {source} was added meanwhile")),
         None => Some(format!("source {source} is no longer among the table's")),

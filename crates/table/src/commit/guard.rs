@@ -35,6 +35,10 @@ pub struct Guards {
     pub history: bool,
     /// A state that is missing beside snapshots of ours stops.
     pub state_missing: bool,
+    /// Sources that moved to the file of finished ones are known again.
+    pub finished: bool,
+    /// The file of finished sources is kept from other engines' clean-up.
+    pub kept: bool,
     /// Pending files fit the table's schemas and specs.
     pub files: bool,
     /// Only format version 2.
@@ -59,6 +63,8 @@ impl Default for Guards {
             table_uuid: true,
             history: true,
             state_missing: true,
+            finished: true,
+            kept: true,
             files: true,
             format_version: true,
             requirements: true,
@@ -133,8 +139,8 @@ pub fn state_of(base: &LoadedTable, guards: &Guards) -> Result<State, TableError
                 TableErrorKind::StateMissing,
                 format!(
                     "it has snapshots of frazil and no {} property: how far its sources were read is \
-                     lost; restore the {0}* properties from an older metadata file, or say with \
-                     `frazil offsets set` where to go on",
+                     lost; restore the {0}* properties from an older metadata file, or begin without with \
+                     `frazil offsets set DATASET --accept-history`: what is read then is read again",
                     wire::KEY
                 ),
             ));
@@ -188,8 +194,8 @@ fn check_uuid(base: &LoadedTable, state: &State, guards: &Guards) -> Result<(), 
         TableErrorKind::Recreated,
         format!(
             "its state was copied from another table (it says {}, the table is {uuid}), as CREATE TABLE \
-             LIKE does; remove the {}* properties to begin anew, or say with `frazil offsets set` where \
-             to go on",
+             LIKE does; remove the {}* properties to begin anew, or take it as it is with `frazil offsets set \
+             DATASET --accept-history` (and `--restart` to read everything again)",
             state.table_uuid,
             wire::KEY
         ),
@@ -215,7 +221,8 @@ fn check_history(base: &LoadedTable, state: &State, guards: &Guards) -> Result<(
             format!(
                 "its history was rewritten: our last commit, snapshot {}, is not among the ancestors of the \
                  current snapshot (a rollback, or CREATE OR REPLACE); go back to a snapshot that has it, or \
-                 say with `frazil offsets set` where to go on",
+                 take it as it is with `frazil offsets set DATASET --accept-history` (and `--source ID \
+                 --forget` for what must be read again)",
                 last.snapshot_id
             ),
         )),

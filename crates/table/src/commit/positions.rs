@@ -10,7 +10,7 @@ use super::{
     Committer, Guards,
     attempts::{Attempts, Plan, Step, Tickets},
     committer::state_change,
-    guard,
+    finished, guard,
 };
 use crate::{
     catalog::LoadedTable,
@@ -51,6 +51,15 @@ pub enum PositionChange {
         /// The source's id in the state.
         source: u64,
     },
+}
+
+impl PositionChange {
+    /// The id of the source that it changes.
+    pub fn source(&self) -> u64 {
+        match self {
+            Self::Set { source, .. } | Self::Forget { source } => *source,
+        }
+    }
 }
 
 impl Committer {
@@ -100,8 +109,10 @@ impl Plan for SetPlan {
         let Some(mut next) = settled else {
             return Ok(Step::Again);
         };
-        for change in &self.changes.changes {
-            self.apply(&mut next, change)?;
+        let changed = self.change(base, &mut next).await;
+        let changed = finished::unless_moved_on(&self.attempts, base, changed).await?;
+        if changed.is_none() {
+            return Ok(Step::Again);
         }
         next.last_action = Some(OperatorAction {
             id: self.id,
@@ -112,10 +123,15 @@ impl Plan for SetPlan {
         let summary = BTreeMap::from([
             ("frazil.action".to_string(), "set-positions".to_string()),
             ("frazil.action.who".to_string(), self.changes.who.clone()),
+            (
+                "frazil.action.at-ms".to_string(),
+                ticket.timestamp_ms.to_string(),
+            ),
             ("frazil.action.why".to_string(), self.changes.why.clone()),
             ("frazil.action.sources".to_string(), self.sources()),
             ("frazil.epoch".to_string(), next.epoch.to_string()),
         ]);
+        let kept = finished::keep(&base.metadata, &next, &ticket, &self.attempts);
         let change = state_change(
             base.metadata.properties(),
             &ticket,
@@ -123,6 +139,7 @@ impl Plan for SetPlan {
             next,
             Vec::new(),
             summary,
+            kept,
         );
         Ok(Step::Commit(ticket, Box::new(change)))
     }
@@ -174,6 +191,52 @@ impl SetPlan {
         // Which epochs there were is as uncertain as all else: the time is past them all.
         state.epoch = state.epoch.max(now_ms.unsigned_abs()) + 1;
         Ok(state)
+    }
+
+    /// Makes all changes, also of finished sources.
+    async fn change(&self, base: &LoadedTable, next: &mut State) -> Result<(), TableError> {
+        self.accept_lost_sources(base, next).await?;
+        let named = self.changes.changes.iter().map(PositionChange::source);
+        finished::recall(base, next, named).await?;
+        for change in &self.changes.changes {
+            self.apply(next, change)?;
+        }
+        let forgotten = self.forgotten();
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        finished::forget(base, next, &forgotten).await
+    }
+
+    /// Forgets the finished sources where their file is lost and that is accepted.
+    async fn accept_lost_sources(
+        &self,
+        base: &LoadedTable,
+        next: &mut State,
+    ) -> Result<(), TableError> {
+        let Some(file) = next
+            .finished
+            .clone()
+            .filter(|_| self.changes.accept_history)
+        else {
+            return Ok(());
+        };
+        match finished::read(base, &file).await {
+            Err(error) if error.kind == TableErrorKind::FinishedSourcesLost => {
+                tracing::warn!(table = %self.name, %error, "accepted by an operator");
+                next.finished = None;
+                Ok(())
+            }
+            read => read.map(drop),
+        }
+    }
+
+    fn forgotten(&self) -> Vec<u64> {
+        let changes = self.changes.changes.iter();
+        changes
+            .filter(|change| matches!(change, PositionChange::Forget { .. }))
+            .map(PositionChange::source)
+            .collect()
     }
 
     fn apply(&self, state: &mut State, change: &PositionChange) -> Result<(), TableError> {

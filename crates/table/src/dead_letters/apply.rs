@@ -133,6 +133,7 @@ impl Plan for ApplyPlan {
                 ),
             ]),
             remove_properties: Vec::new(),
+            kept: None,
         };
         Ok(Step::Commit(ticket, Box::new(change)))
     }

@@ -1,12 +1,15 @@
-//! How the state is written: version 1.
+//! How the state is written: version 1, or 2 where it names a file of finished sources.
 //!
 //! The property `frazil.state` is a header, `{"version":1,"chunks":2,"bytes":5120,"checksum":"…"}`.
+//! The version is the lowest that can say it, so that an older binary stops only where it has to.
 //! `frazil.state.0`, `frazil.state.1`, … are, one after the other, `bytes` bytes of JSON whose
 //! 128-bit XXH3 is `checksum`. Each value stays under 4,000 characters, which is what the Hive
 //! Metastore's tables hold; the JSON is ASCII, since these tables are not always in UTF-8.
 //!
 //! The JSON is rewritten at every commit, so it is terse: ids of commits, which sources share,
 //! stand once, as topics of Kafka do, and a source is an array `[id, position, index of its commit, identity]`.
+
+pub(super) mod sources;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,13 +19,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::sources::{WireSource, WireTopic, from_wire_sources, to_wire_sources};
 use super::{
-    DeadLetterState, FileIdentity, KafkaIdentity, KafkaTopic, LastCommit, OperatorAction,
-    SourceIdentity, SourceState, State, StateError,
+    DeadLetterState, LastCommit, OperatorAction, State, StateError, finished::FinishedFile,
 };
 
-/// The version that is written, and the newest that is read.
-pub const VERSION: u64 = 1;
+/// The newest version that is read, and that is written where topics or a file of finished sources are named.
+pub const VERSION: u64 = 2;
+
+/// The version of a state that only has files and standard input, and holds all of them itself.
+const VERSION_OF_FILES: u64 = 1;
 
 /// The property that holds the header; those of the chunks add `.0`, `.1`, ….
 pub const KEY: &str = "frazil.state";
@@ -49,22 +55,13 @@ struct Wire {
     commits: Vec<Uuid>,
     /// Cluster id, topic id, name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    topics: Vec<(String, Option<Uuid>, String)>,
-    sources: Vec<(u64, u64, usize, WireIdentity)>,
+    topics: Vec<WireTopic>,
+    sources: Vec<WireSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finished: Option<FinishedFile>,
     dead: WireDeadLetters,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<OperatorAction>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireIdentity {
-    /// Path, bytes under the head's hash, head's hash, tail's hash, at its end.
-    File(String, u64, String, String, bool),
-    StandardInput,
-    /// Index of its topic, partition, leader epoch.
-    #[serde(rename = "k")]
-    Kafka(usize, i32, Option<i32>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,11 +76,16 @@ struct WireDeadLetters {
 
 /// The properties that hold the state.
 pub fn encode(state: &State) -> BTreeMap<String, String> {
-    let json = serde_json::to_string(&to_wire(state)).expect("a state's keys and values are plain");
+    let wire = to_wire(state);
+    let json = serde_json::to_string(&wire).expect("a state's keys and values are plain");
     let json = ascii(&json);
     let chunks: Vec<&[u8]> = json.as_bytes().chunks(CHUNK_BYTES_MAX).collect();
     let header = Header {
-        version: VERSION,
+        version: if wire.finished.is_some() || !wire.topics.is_empty() {
+            VERSION
+        } else {
+            VERSION_OF_FILES
+        },
         chunks: chunks.len(),
         bytes: json.len(),
         checksum: checksum(json.as_bytes()),
@@ -111,7 +113,7 @@ pub fn decode<S: BuildHasher>(
     let header: serde_json::Value =
         serde_json::from_str(header).map_err(|e| damaged(&format!("header: {e}")))?;
     match header.get("version").and_then(serde_json::Value::as_u64) {
-        Some(VERSION) => {}
+        Some(VERSION_OF_FILES..=VERSION) => {}
         Some(version) if version > VERSION => return Err(StateError::Newer { version }),
         _ => return Err(damaged("the header has no version")),
     }
@@ -186,38 +188,7 @@ fn ascii(json: &str) -> String {
 }
 
 fn to_wire(state: &State) -> Wire {
-    let mut commits: Vec<Uuid> = state.sources.values().map(|source| source.commit).collect();
-    commits.sort();
-    commits.dedup();
-    let mut topics: Vec<&KafkaTopic> = state.sources.values().filter_map(topic_of).collect();
-    topics.sort();
-    topics.dedup();
-    let sources = state
-        .sources
-        .iter()
-        .map(|(id, source)| {
-            let commit = commits
-                .binary_search(&source.commit)
-                .expect("it was collected above");
-            let identity = match &source.identity {
-                SourceIdentity::File(file) => WireIdentity::File(
-                    file.path.clone(),
-                    file.head_length,
-                    file.head_hash.clone(),
-                    file.tail_hash.clone(),
-                    file.at_end,
-                ),
-                SourceIdentity::StandardInput => WireIdentity::StandardInput,
-                SourceIdentity::Kafka(kafka) => {
-                    let topic = topics
-                        .binary_search(&&kafka.topic)
-                        .expect("it was collected above");
-                    WireIdentity::Kafka(topic, kafka.partition, kafka.leader_epoch)
-                }
-            };
-            (*id, source.position, commit, identity)
-        })
-        .collect();
+    let (commits, topics, sources) = to_wire_sources(&state.sources);
     let dead = &state.dead_letters;
     Wire {
         table: state.table_uuid,
@@ -228,11 +199,9 @@ fn to_wire(state: &State) -> Wire {
             .as_ref()
             .map(|last| (last.id, last.snapshot_id, last.sequence_number)),
         commits,
-        topics: topics
-            .into_iter()
-            .map(|topic| (topic.cluster_id.clone(), topic.topic_id, topic.name.clone()))
-            .collect(),
+        topics,
         sources,
+        finished: state.finished.clone(),
         dead: WireDeadLetters {
             table: dead.table_uuid,
             next: dead.next,
@@ -246,56 +215,9 @@ fn to_wire(state: &State) -> Wire {
     }
 }
 
-fn topic_of(source: &SourceState) -> Option<&KafkaTopic> {
-    match &source.identity {
-        SourceIdentity::Kafka(kafka) => Some(&kafka.topic),
-        SourceIdentity::File(_) | SourceIdentity::StandardInput => None,
-    }
-}
-
 fn from_wire(wire: Wire) -> Result<State, StateError> {
-    let mut sources = BTreeMap::new();
-    for (id, position, commit, identity) in wire.sources {
-        let commit = *wire
-            .commits
-            .get(commit)
-            .ok_or_else(|| damaged(&format!("source {id} names a commit that is not there")))?;
-        let identity = match identity {
-            WireIdentity::File(path, head_length, head_hash, tail_hash, at_end) => {
-                SourceIdentity::File(FileIdentity {
-                    path,
-                    head_length,
-                    head_hash,
-                    tail_hash,
-                    at_end,
-                })
-            }
-            WireIdentity::StandardInput => SourceIdentity::StandardInput,
-            WireIdentity::Kafka(topic, partition, leader_epoch) => {
-                let (cluster_id, topic_id, name) =
-                    wire.topics.get(topic).cloned().ok_or_else(|| {
-                        damaged(&format!("source {id} names a topic that is not there"))
-                    })?;
-                SourceIdentity::Kafka(KafkaIdentity {
-                    topic: KafkaTopic {
-                        cluster_id,
-                        topic_id,
-                        name,
-                    },
-                    partition,
-                    leader_epoch,
-                })
-            }
-        };
-        let source = SourceState {
-            identity,
-            position,
-            commit,
-        };
-        if sources.insert(id, source).is_some() {
-            return Err(damaged(&format!("source {id} stands twice")));
-        }
-    }
+    let sources = from_wire_sources(&wire.commits, &wire.topics, wire.sources)
+        .map_err(|reason| damaged(&reason))?;
     Ok(State {
         table_uuid: wire.table,
         epoch: wire.epoch,
@@ -308,6 +230,7 @@ fn from_wire(wire: Wire) -> Result<State, StateError> {
             }),
         sources_version: wire.sources_version,
         sources,
+        finished: wire.finished,
         dead_letters: DeadLetterState {
             table_uuid: wire.dead.table,
             next: wire.dead.next,

@@ -32,6 +32,20 @@ fn state(positions: &[(u64, u64)]) -> State {
     state
 }
 
+#[test]
+fn a_new_source_never_takes_an_id_that_was_given_out() {
+    let mut state = state(&[(1, 10), (2, 20)]);
+    // It was read to its end, and moved to the file of finished sources.
+    state.sources.remove(&2);
+    let guards = Guards {
+        sources_version: false,
+        ..Guards::default()
+    };
+    let again = checkpoint(vec![new(2, 20)], 1);
+    let decision = decide_with(&state, &again, &guards);
+    assert!(matches!(decision, Decision::Fenced(_)), "{decision:?}");
+}
+
 fn advance(source: u64, start: u64, end: u64) -> Advance {
     Advance {
         source,

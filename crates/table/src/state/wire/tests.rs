@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::state::{FileIdentity, SourceIdentity, SourceState};
 
 fn properties(state: &State) -> HashMap<String, String> {
     encode(state).into_iter().collect()
@@ -38,16 +39,51 @@ fn with_sources(count: u64) -> State {
     state
 }
 
+/// What a source may take beside its path. The state is written into every metadata file, and by Hive
+/// Metastore catalogs into as many rows of their database as it has properties.
+const BYTES_A_FILE_MAX: usize = 130;
+/// The same for a source partition that is known by names and numbers alone.
+const BYTES_A_PARTITION_MAX: usize = 50;
+/// The Hive Metastore's column for a parameter's value has 4,000 characters.
+const CHARACTERS_A_PROPERTY_MAX: usize = 4_000;
+
 #[test]
 fn a_thousand_sources_stay_small() {
-    let encoded = encode(&with_sources(1_000));
-    let bytes: usize = encoded.values().map(String::len).sum();
-    println!(
-        "state of 1,000 sources: {bytes} bytes in {} properties",
-        encoded.len()
-    );
-    assert!(bytes < 170_000, "{bytes}");
-    assert!(encoded.values().all(|value| value.len() < 4_000));
+    let empty = size(&State::new(Uuid::from_u128(7))).0;
+    let files = with_sources(1_000);
+    let paths: usize = files.sources.values().map(path_length).sum();
+    let (bytes, properties) = size(&files);
+    println!("1,000 files: {bytes} bytes in {properties} properties, paths {paths}");
+    assert!(bytes - empty - paths <= 1_000 * BYTES_A_FILE_MAX, "{bytes}");
+
+    let mut partitions = with_sources(1_000);
+    for source in partitions.sources.values_mut() {
+        source.identity = SourceIdentity::StandardInput;
+        source.position = u64::from(u32::MAX) * 1_000;
+    }
+    let (bytes, properties) = size(&partitions);
+    println!("1,000 sources without a file: {bytes} bytes in {properties} properties");
+    assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
+}
+
+/// A state's bytes and how many properties they are in, none too long for a Hive Metastore.
+fn size(state: &State) -> (usize, usize) {
+    let encoded = encode(state);
+    for (key, value) in &encoded {
+        assert!(
+            value.len() < CHARACTERS_A_PROPERTY_MAX && value.is_ascii(),
+            "{key}"
+        );
+        assert!(key.len() < 256, "{key}");
+    }
+    (encoded.values().map(String::len).sum(), encoded.len())
+}
+
+fn path_length(source: &SourceState) -> usize {
+    match &source.identity {
+        SourceIdentity::File(file) => file.path.len(),
+        SourceIdentity::StandardInput => 0,
+    }
 }
 
 #[test]
@@ -77,10 +113,10 @@ fn no_state_is_none_and_half_a_state_is_damage() {
 
 #[test]
 fn a_newer_version_is_named() {
-    let header = HashMap::from([(KEY.to_string(), r#"{"version":2,"new":true}"#.to_string())]);
+    let header = HashMap::from([(KEY.to_string(), r#"{"version":3,"new":true}"#.to_string())]);
     let error = decode(&header).unwrap_err();
-    assert_eq!(error, StateError::Newer { version: 2 });
-    assert!(error.to_string().contains("version 2"), "{error}");
+    assert_eq!(error, StateError::Newer { version: 3 });
+    assert!(error.to_string().contains("version 3"), "{error}");
 }
 
 #[test]
@@ -125,6 +161,24 @@ fn the_form_of_version_1_stays() {
         .replace("HEAD", &head_of(&state))
         .replace("TAIL", &tail_of(&state))
     );
+}
+
+/// An older binary stops at the version, and goes on where there is nothing that it does not know.
+#[test]
+fn version_2_is_written_only_where_a_file_of_finished_sources_is_named() {
+    let mut state = with_sources(1);
+    assert!(encode(&state)[KEY].starts_with(r#"{"version":1,"#));
+    state.finished = Some(FinishedFile {
+        path: "file:///w/f.puffin".to_string(),
+        hash: "0f".to_string(),
+        bytes: 900,
+        footer_bytes: 200,
+        sources: 65,
+    });
+    let encoded = encode(&state);
+    assert!(encoded[KEY].starts_with(r#"{"version":2,"#));
+    let part = r#","finished":{"path":"file:///w/f.puffin","hash":"0f","bytes":900,"footer_bytes":200,"sources":65},"dead":"#;
+    assert!(encoded["frazil.state.0"].contains(part), "{encoded:?}");
 }
 
 fn head_of(state: &State) -> String {
@@ -200,6 +254,7 @@ prop_compose! {
         last in proptest::option::of((any_uuid(), any::<i64>(), any::<i64>())),
         sources_version in any::<u64>(),
         sources in proptest::collection::btree_map(any::<u64>(), any_source(), 0..40),
+        finished in proptest::option::of((any::<String>(), "[0-9a-f]{32}", any::<[u64; 3]>())),
         dead in (proptest::option::of(any_uuid()), any::<u64>(), proptest::collection::btree_map(any::<u64>(), any::<String>(), 0..5)),
         action in proptest::option::of((any_uuid(), any::<i64>(), any::<String>(), any::<String>())),
     ) -> State {
@@ -209,6 +264,7 @@ prop_compose! {
             last_commit: last.map(|(id, snapshot_id, sequence_number)| LastCommit { id, snapshot_id, sequence_number }),
             sources_version,
             sources,
+            finished: finished.map(|(path, hash, [bytes, footer_bytes, sources])| FinishedFile { path, hash, bytes, footer_bytes, sources }),
             dead_letters: DeadLetterState { table_uuid: dead.0, next: dead.1, outbox: dead.2 },
             last_action: action.map(|(id, at_ms, who, why)| OperatorAction { id, at_ms, who, why }),
         }
