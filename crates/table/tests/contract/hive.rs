@@ -6,7 +6,10 @@ mod races;
 mod tables;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
@@ -72,7 +75,7 @@ fn enforces(on: On) -> bool {
 /// Databases of one lake's own in a metastore.
 #[derive(Debug, Clone)]
 pub(crate) struct HiveLake {
-    port: u64,
+    pub(crate) port: u64,
     prefix: String,
     pub(crate) root: String,
 }
@@ -131,6 +134,29 @@ impl HiveLake {
     )]
     fn through(&self, proxy: &Proxy) -> HiveOptions {
         HiveOptions::new(vec![proxy.address.clone()])
+    }
+
+    /// A process of its own that speaks by way of another port, and does not wait for long.
+    pub(crate) fn through_port(&self, port: u16) -> Arc<dyn Catalog> {
+        let address = HiveAddress {
+            port,
+            ..self.address()
+        };
+        self.catalog(HiveOptions {
+            lock_wait_max: Duration::from_millis(300),
+            late_alter_wait_max: Duration::from_secs(2),
+            ..HiveOptions::new(vec![address])
+        })
+    }
+
+    /// Takes away the locks on the usual table; how many there were.
+    pub(crate) async fn free_locks(&self) -> u64 {
+        let mut client = self.client().await;
+        let locks = client.locks(&self.database(), "web").await;
+        for lock in &locks {
+            client.unlock(*lock).await;
+        }
+        locks.len() as u64
     }
 
     /// A database's name in the metastore.
