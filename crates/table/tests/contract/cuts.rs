@@ -92,8 +92,6 @@ struct Tally {
     after: u64,
     /// Writers that had to start again.
     restarts: u64,
-    /// Locks that were left over, and taken away as an operator would.
-    locks_left: u64,
     /// Milliseconds.
     took_ms: u64,
 }
@@ -301,7 +299,6 @@ impl Scene {
                         ),
                         "seed {seed}: {error}"
                     );
-                    tally.locks_left += self.lake.address.free_locks().await;
                 }
             }
             tally.restarts += 1;
@@ -314,12 +311,8 @@ impl Scene {
         let broken = self.proxy.broken();
         // What did not come to pass is not for the next seed.
         self.proxy.record();
-        let left = self.lake.address.free_locks().await;
-        assert!(
-            left == 0 || cut.refused > 0,
-            "seed {seed} left a lock though it could be given back: {cut:?}"
-        );
-        tally.locks_left += left;
+        let left = self.lake.address.locks().await;
+        assert_eq!(left, 0, "seed {seed} left a lock: {cut:?}");
         Ended { broken, said }
     }
 

@@ -149,16 +149,6 @@ impl HiveLake {
         })
     }
 
-    /// Takes away the locks on the usual table; how many there were.
-    pub(crate) async fn free_locks(&self) -> u64 {
-        let mut client = self.client().await;
-        let locks = client.locks(&self.database(), "web").await;
-        for lock in &locks {
-            client.unlock(*lock).await;
-        }
-        locks.len() as u64
-    }
-
     /// A database's name in the metastore.
     fn database(&self) -> String {
         format!("{}_logs", self.prefix)
@@ -184,7 +174,7 @@ impl HiveLake {
         self.client().await.drop_table(&database, &name.table).await;
     }
 
-    async fn locks(&self) -> Vec<i64> {
+    pub(crate) async fn locks(&self) -> Vec<i64> {
         self.client().await.locks(&self.database(), "web").await
     }
 }

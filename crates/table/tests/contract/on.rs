@@ -215,10 +215,10 @@ impl Address {
         }
     }
 
-    /// Takes away the locks that dead writers left on the usual table; how many there were.
-    pub(crate) async fn free_locks(&self) -> u64 {
+    /// How many locks there are on the usual table.
+    pub(crate) async fn locks(&self) -> usize {
         match self {
-            Self::Hive(lake) => lake.free_locks().await,
+            Self::Hive(lake) => lake.locks().await.len(),
             _ => 0,
         }
     }
