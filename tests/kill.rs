@@ -1,9 +1,13 @@
-//! The built binary, killed by SIGKILL at seeded moments while it writes files of numbered lines.
+//! The built binary, killed by SIGKILL at seeded moments while it writes files of numbered lines, and in
+//! `calls` at seeded calls that change a file.
 //!
 //! The oracle is the numbers, given from outside: after the last start the table and its dead-letter
 //! table together hold each of them exactly once. A run that fails prints its seed.
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+#[path = "kill/calls.rs"]
+mod calls;
 
 use std::{
     collections::BTreeMap,
@@ -29,6 +33,8 @@ const STARTS_MAX: u32 = 4 * KILLS;
 
 /// Lines that the file grows by before each start.
 const LINES_A_START: u64 = 4_000;
+
+const WRITE: [&str; 5] = ["write", "numbers", "--from", "numbers.ndjson", "--json"];
 
 struct Scene {
     folder: TempDir,
@@ -57,9 +63,9 @@ impl Scene {
     }
 
     /// Every third number comes as text that is no number in the field `v`.
-    fn grow(&mut self) {
+    fn grow(&mut self, lines: u64) {
         let mut text = String::new();
-        for n in self.lines..self.lines + LINES_A_START {
+        for n in self.lines..self.lines + lines {
             let v = if n % 3 == 0 {
                 format!("x{n}")
             } else {
@@ -79,7 +85,7 @@ impl Scene {
             .open(path)
             .unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        self.lines += LINES_A_START;
+        self.lines += lines;
     }
 
     /// `strict` takes the required column from a field that a third of the records cannot fill.
@@ -118,7 +124,7 @@ dead_letters_max = "100%"
             .append(true)
             .open(self.path().join("log"))
             .unwrap();
-        self.frazil(&["write", "numbers", "--from", "numbers.ndjson", "--json"])
+        self.frazil(&WRITE)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -127,7 +133,7 @@ dead_letters_max = "100%"
 
     /// How long an undisturbed start takes, so that kills fall all over it.
     fn measure(&mut self) {
-        self.grow();
+        self.grow(LINES_A_START);
         let started = Instant::now();
         assert!(self.writer().wait().unwrap().success(), "{}", self.log());
         self.most = started.elapsed();
@@ -169,6 +175,16 @@ dead_letters_max = "100%"
 
     /// The last start, undisturbed, and then the count of each number.
     fn check(&self, seed: u64) {
+        self.each_once(seed);
+        assert!(
+            self.kills >= KILLS,
+            "only {} kills in {} starts hit a living writer",
+            self.kills,
+            self.starts
+        );
+    }
+
+    fn each_once(&self, seed: u64) {
         assert!(
             self.writer().wait().unwrap().success(),
             "seed {seed}: {}",
@@ -194,12 +210,6 @@ dead_letters_max = "100%"
             self.lines,
             &wrong[..wrong.len().min(10)]
         );
-        assert!(
-            self.kills >= KILLS,
-            "only {} kills in {} starts hit a living writer",
-            self.kills,
-            self.starts
-        );
     }
 }
 
@@ -214,7 +224,7 @@ fn each_number_is_there_once_though_the_writer_is_killed() {
     scene.define(false);
     scene.measure();
     while scene.kills < KILLS && scene.starts < STARTS_MAX {
-        scene.grow();
+        scene.grow(LINES_A_START);
         let writer = scene.writer();
         std::thread::sleep(moment(&mut random, scene.most));
         scene.kill(writer);
@@ -229,7 +239,7 @@ fn each_number_is_there_once_though_two_writers_of_one_file_are_killed() {
     scene.define(false);
     scene.measure();
     while scene.kills < KILLS && scene.starts < STARTS_MAX {
-        scene.grow();
+        scene.grow(LINES_A_START);
         let (one, other) = (scene.writer(), scene.writer());
         std::thread::sleep(moment(&mut random, scene.most));
         scene.kill(one);
@@ -247,7 +257,7 @@ fn each_number_is_row_or_dead_letter_once_though_the_definition_changes_at_each_
     scene.measure();
     while scene.kills < KILLS && scene.starts < STARTS_MAX {
         scene.define(scene.starts.is_multiple_of(2));
-        scene.grow();
+        scene.grow(LINES_A_START);
         let writer = scene.writer();
         std::thread::sleep(moment(&mut random, scene.most));
         scene.kill(writer);

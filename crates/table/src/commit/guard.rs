@@ -101,9 +101,21 @@ pub fn lineage(metadata: &TableMetadata, commit: &LastCommit) -> Lineage {
     match lowest.and_then(|snapshot| snapshot.parent_snapshot_id()) {
         Some(parent) if parent == commit.snapshot_id => Lineage::Holds,
         Some(_) => Lineage::BelowKnown,
+        // PyIceberg's expiry takes the name of an expired parent away.
+        None if lowest.is_some_and(had_parent) => Lineage::BelowKnown,
         // No snapshot at all, or a history that begins after our commit.
         None => Lineage::Lacks,
     }
+}
+
+/// Whether the snapshot was made on top of another that had files: it removed some, or there were more
+/// than it added. Of a history that begins with it neither is so.
+fn had_parent(snapshot: &SnapshotRef) -> bool {
+    let summary = &snapshot.summary().additional_properties;
+    let number = |key: &str| summary.get(key).and_then(|text| text.parse::<u64>().ok());
+    let added = number("added-data-files").unwrap_or(0);
+    number("deleted-data-files").unwrap_or(0) > 0
+        || number("total-data-files").is_some_and(|total| total > added)
 }
 
 /// The snapshots of `main`, newest first, as far as the metadata knows them.
@@ -259,4 +271,61 @@ pub(crate) fn misfit(metadata: &TableMetadata, files: &[PendingFile]) -> Option<
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A table whose history begins with one snapshot, which names no parent.
+    fn beginning_with(summary: Value) -> TableMetadata {
+        let mut full = json!({"operation": "append"});
+        for (key, value) in summary.as_object().unwrap() {
+            full[key] = value.clone();
+        }
+        let metadata = json!({
+            "format-version": 2, "table-uuid": Uuid::nil(), "location": "file:///t",
+            "last-sequence-number": 7, "last-updated-ms": 1_760_000_000_000_i64, "last-column-id": 1,
+            "schemas": [{"type": "struct", "schema-id": 0, "fields":
+                [{"id": 1, "name": "n", "required": false, "type": "long"}]}],
+            "current-schema-id": 0, "partition-specs": [{"spec-id": 0, "fields": []}],
+            "default-spec-id": 0, "last-partition-id": 999,
+            "sort-orders": [{"order-id": 0, "fields": []}], "default-sort-order-id": 0,
+            "current-snapshot-id": 70, "refs": {"main": {"snapshot-id": 70, "type": "branch"}},
+            "snapshots": [{"snapshot-id": 70, "sequence-number": 7, "timestamp-ms": 1_760_000_000_000_i64,
+                "manifest-list": "file:///t/snap.avro", "summary": full, "schema-id": 0}],
+        });
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    #[test]
+    fn a_parent_whose_name_was_taken_away_is_told_from_none() {
+        let ours = LastCommit {
+            id: Uuid::nil(),
+            snapshot_id: 50,
+            sequence_number: 5,
+        };
+        for (summary, expected) in [
+            (json!({}), Lineage::Lacks),
+            (
+                json!({"added-data-files": "2", "total-data-files": "2"}),
+                Lineage::Lacks,
+            ),
+            (
+                json!({"added-data-files": "2", "total-data-files": "3"}),
+                Lineage::BelowKnown,
+            ),
+            (json!({"total-data-files": "1"}), Lineage::BelowKnown),
+            (
+                json!({"added-data-files": "1", "deleted-data-files": "4", "total-data-files": "1"}),
+                Lineage::BelowKnown,
+            ),
+        ] {
+            let metadata = beginning_with(summary.clone());
+            assert_eq!(lineage(&metadata, &ours), expected, "{summary}");
+        }
+    }
 }

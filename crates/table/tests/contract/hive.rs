@@ -6,7 +6,10 @@ mod races;
 mod tables;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
@@ -72,7 +75,7 @@ fn enforces(on: On) -> bool {
 /// Databases of one lake's own in a metastore.
 #[derive(Debug, Clone)]
 pub(crate) struct HiveLake {
-    port: u64,
+    pub(crate) port: u64,
     prefix: String,
     pub(crate) root: String,
 }
@@ -133,6 +136,19 @@ impl HiveLake {
         HiveOptions::new(vec![proxy.address.clone()])
     }
 
+    /// A process of its own that speaks by way of another port, and does not wait for long.
+    pub(crate) fn through_port(&self, port: u16) -> Arc<dyn Catalog> {
+        let address = HiveAddress {
+            port,
+            ..self.address()
+        };
+        self.catalog(HiveOptions {
+            lock_wait_max: Duration::from_millis(300),
+            late_alter_wait_max: Duration::from_secs(2),
+            ..HiveOptions::new(vec![address])
+        })
+    }
+
     /// A database's name in the metastore.
     fn database(&self) -> String {
         format!("{}_logs", self.prefix)
@@ -158,7 +174,7 @@ impl HiveLake {
         self.client().await.drop_table(&database, &name.table).await;
     }
 
-    async fn locks(&self) -> Vec<i64> {
+    pub(crate) async fn locks(&self) -> Vec<i64> {
         self.client().await.locks(&self.database(), "web").await
     }
 }

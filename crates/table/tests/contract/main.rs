@@ -4,6 +4,7 @@
 
 mod catalogs;
 mod commits;
+mod cuts;
 mod dead_letters;
 mod faults;
 mod guards;

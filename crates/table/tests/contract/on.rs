@@ -174,6 +174,55 @@ impl Address {
         }
     }
 
+    /// The port of its server, which is on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        let port = match self {
+            Self::Sqlite { .. } => panic!("a file has no port"),
+            Self::Postgres { .. } => postgres().number("port"),
+            Self::Hive(lake) => lake.port,
+            Self::Rest { uri, .. } => uri.rsplit(':').next().unwrap().parse().unwrap(),
+        };
+        u16::try_from(port).unwrap()
+    }
+
+    /// A connection by way of another port; `None` where the server does not answer there.
+    pub(crate) async fn through(
+        &self,
+        port: u16,
+        clock: Arc<dyn Clock>,
+    ) -> Option<Arc<dyn Catalog>> {
+        let storage: Arc<dyn Storage> = Arc::new(LocalStorage::new());
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let by_port = |uri: &str| uri.replace(&format!(":{}", self.port()), &format!(":{port}"));
+        match self {
+            Self::Sqlite { .. } => panic!("a file has no port"),
+            Self::Postgres { uri, root } => {
+                // By TLS nobody on the way knows one message from another.
+                let options = PostgresOptions::new(format!("{}&sslmode=disable", by_port(uri)));
+                let pointers = PostgresPointers::open(options).await.ok()?;
+                let catalog = PointerCatalog::new(pointers, storage, root, clock, ids);
+                Some(Arc::new(catalog))
+            }
+            Self::Hive(lake) => Some(lake.through_port(port)),
+            Self::Rest { uri, namespace, .. } => {
+                let options = RestOptions::new(by_port(uri));
+                let catalog = RestCatalog::open(options, Arc::new(LocalStorages), clock, ids);
+                Some(Arc::new(Within {
+                    catalog: catalog.await.ok()?,
+                    namespace: namespace.clone(),
+                }))
+            }
+        }
+    }
+
+    /// How many locks there are on the usual table.
+    pub(crate) async fn locks(&self) -> usize {
+        match self {
+            Self::Hive(lake) => lake.locks().await.len(),
+            _ => 0,
+        }
+    }
+
     /// Takes a table out of the catalog.
     pub(crate) async fn drop_table(&self, name: &TableName) {
         match self {

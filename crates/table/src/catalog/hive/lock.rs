@@ -100,12 +100,25 @@ impl<'a> Lock<'a> {
         self.metastore.options.lock_hold_max.min(third)
     }
 
-    /// Gives it back.
+    /// Gives it back. A way that broke may be whole again in a moment, and a lock that is left over
+    /// keeps everybody out: it is tried until the time is over.
     pub(super) async fn release(&self) {
         let id = self.id;
-        let released = self
-            .metastore
-            .ask(self.server, move |server| server.unlock(id).boxed());
+        let until = Instant::now() + RELEASE_WAIT_MAX;
+        let released = async {
+            let mut wait = Duration::ZERO;
+            loop {
+                let asked = self
+                    .metastore
+                    .ask(self.server, move |server| server.unlock(id).boxed());
+                match asked.await {
+                    Err(Failure::Lost(_)) if Instant::now() < until => {
+                        self.metastore.wait(&mut wait, until).await;
+                    }
+                    ended => return ended,
+                }
+            }
+        };
         let reason = match timeout(RELEASE_WAIT_MAX, released).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.reason().to_string(),
@@ -179,8 +192,17 @@ async fn locks(
 
 /// Gives back a lock whose answer was lost: it may have been given to us all the same.
 async fn release_by_agent(metastore: &Metastore, server: usize, target: &Target, agent: &str) {
+    let until = Instant::now() + RELEASE_WAIT_MAX;
     let find = async {
-        let all = locks(metastore, server, target).await.unwrap_or_default();
+        let mut wait = Duration::ZERO;
+        let all = loop {
+            match locks(metastore, server, target).await {
+                Err(Failure::Lost(_)) if Instant::now() < until => {
+                    metastore.wait(&mut wait, until).await;
+                }
+                answered => break answered.unwrap_or_default(),
+            }
+        };
         let ours = all
             .into_iter()
             .find(|lock| lock.agent_info.as_deref() == Some(agent));
