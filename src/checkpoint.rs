@@ -71,7 +71,7 @@ impl Accumulated {
     /// Where the block does not start at the end of the one before it: going on would commit a gap.
     pub fn add(&mut self, block: &mut RecordBlock) {
         self.since.get_or_insert_with(Instant::now);
-        self.bytes += block.range.end - block.range.start;
+        self.bytes += block.bytes_read();
         self.records += block.records.len() as u64;
         self.assign_id(block);
         let id = block.source.id;

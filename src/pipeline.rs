@@ -22,7 +22,7 @@ use frazil_service::{
     clock::{Clock, Ids},
     shutdown::Shutdown,
 };
-use frazil_table::{catalog::Catalog, commit::Counts, error::Remedy};
+use frazil_table::{catalog::Catalog, commit::Counts};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -203,9 +203,8 @@ async fn sessions(
         )
         .await;
         // A stream goes on once what failed is mended; all else ends, and whoever started it tries again.
-        let goes_on = kafka.as_ref().is_some_and(Kafka::goes_on);
         let ended = match ended {
-            Err(error) if goes_on && error.remedy() == Remedy::Retry => {
+            Err(error) if kafka.as_ref().is_some_and(|kafka| kafka.goes_on(&error)) => {
                 session::End::Failed { error }
             }
             ended => ended?,

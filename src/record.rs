@@ -118,6 +118,14 @@ impl Messages {
 }
 
 impl RecordBlock {
+    /// How many bytes of the source it took. (A file's positions are bytes, Kafka's are not.)
+    pub fn bytes_read(&self) -> u64 {
+        match &self.messages {
+            Some(messages) => (self.bytes.len() + messages.parts.len()) as u64,
+            None => self.range.end - self.range.start,
+        }
+    }
+
     /// A record's bytes.
     pub fn record(&self, span: &RecordSpan) -> &[u8] {
         &self.bytes[span.start as usize..(span.start + span.length) as usize]

@@ -1,5 +1,7 @@
 //! `frazil offsets`: how far a table has come in each of its sources, and the operator's hand on it.
 
+mod kafka;
+
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
@@ -10,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use frazil::source::{LocalFileSystem, Standing, identity_at, standing};
+use frazil_dataset::Dataset;
 use frazil_service::clock::{RandomIds, SystemClock};
 use frazil_table::{
     catalog::LoadedTable,
@@ -43,6 +46,8 @@ pub(crate) struct OffsetsArgs {
 const EXAMPLES: &str = "Examples:
   frazil offsets show web
   frazil offsets set web --source 3 --position 0 --reason 'rows were deleted by hand'
+  frazil offsets set web --from-group old-sink    goes on where a Kafka group stands
+  frazil offsets set web --at 2026-01-31T12:00:00Z  goes on at Kafka's records of that time
   frazil offsets set web --restart --yes        reads everything again: rows will be there twice
   frazil offsets set web --accept-history       after another hand rolled the table back";
 
@@ -65,7 +70,7 @@ struct ShowArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    group = clap::ArgGroup::new("what").required(true).multiple(true).args(["source", "restart", "accept_history"]),
+    group = clap::ArgGroup::new("what").required(true).multiple(true).args(["source", "restart", "accept_history", "from_group", "at", "forget_topic"]),
     group = clap::ArgGroup::new("to").args(["position", "forget"]),
 )]
 struct SetArgs {
@@ -74,7 +79,7 @@ struct SetArgs {
     /// The source's id, as `offsets show` tells it; with --position or --forget
     #[arg(long, value_name = "ID", conflicts_with = "restart", requires = "to")]
     source: Option<u64>,
-    /// The next position to read of that source: a byte of the decompressed file
+    /// The next position to read of that source: a byte of the decompressed file, or Kafka's offset
     #[arg(long, value_name = "N", requires = "source")]
     position: Option<u64>,
     /// Forget that source: met again, it is read from its beginning
@@ -83,6 +88,15 @@ struct SetArgs {
     /// Forget every source: all that is met is read from its beginning
     #[arg(long)]
     restart: bool,
+    /// Go on where that consumer group stands, in all partitions of the dataset's topics that it has stored
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["source", "restart", "at"])]
+    from_group: Option<String>,
+    /// Go on at that place in all partitions of the dataset's topics: earliest, latest, or a time
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["source", "restart"])]
+    at: Option<kafka::To>,
+    /// Forget a topic: met again, it begins where the dataset's `start` says
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["source", "restart", "at", "from_group"])]
+    forget_topic: Option<String>,
     /// Go on with the table as it is: re-created, rolled back, or without its positions
     #[arg(long)]
     accept_history: bool,
@@ -120,7 +134,7 @@ async fn show(args: &ShowArgs, context: &Context, out: &mut Output) -> anyhow::R
         .with_context(|| format!("load table {name}"))?;
     let pending = read::outbox_pending(state.as_ref(), dead_letters.as_ref());
     let listed = match &state {
-        Some(state) => listed(args, context, &table, state).await?,
+        Some(state) => listed(args, context, &dataset, &table, state).await?,
         None => Vec::new(),
     };
     if context.json {
@@ -157,12 +171,15 @@ struct Listed {
     source: SourceState,
     /// `Err`: why the file could not be looked at.
     standing: Result<Standing, String>,
+    /// What the cluster says, of a partition.
+    kafka: Option<kafka::Standing>,
 }
 
 /// The sources to be shown, their files looked at. A machine gets all of them.
 async fn listed(
     args: &ShowArgs,
     context: &Context,
+    dataset: &Dataset,
     table: &LoadedTable,
     state: &State,
 ) -> anyhow::Result<Vec<Listed>> {
@@ -171,11 +188,25 @@ async fn listed(
     } else {
         state.sources.clone()
     };
+    let standings = tokio::task::block_in_place(|| kafka::standings(context, dataset, &sources));
     let look = move || {
-        let look = |(id, source): (u64, SourceState)| Listed {
-            id,
-            standing: standing(&source, &LocalFileSystem).map_err(|error| error.to_string()),
-            source,
+        let look = |(id, source): (u64, SourceState)| {
+            let (standing, kafka) = match (&source.identity, &standings) {
+                (SourceIdentity::Kafka(_), Ok(told)) => {
+                    (Ok(Standing::Gone), told.get(&id).copied())
+                }
+                (SourceIdentity::Kafka(_), Err(error)) => (Err(error.clone()), None),
+                _ => {
+                    let standing = standing(&source, &LocalFileSystem);
+                    (standing.map_err(|error| error.to_string()), None)
+                }
+            };
+            Listed {
+                id,
+                source,
+                standing,
+                kafka,
+            }
         };
         sources.into_iter().map(look).collect()
     };
@@ -194,6 +225,7 @@ impl Listed {
             }
         };
         let (status, behind) = match &self.standing {
+            _ if self.kafka.is_some() => (self.kafka_status(), None),
             Ok(Standing::AtEnd) => ("at_end", Some(0)),
             Ok(Standing::Behind { bytes }) => ("behind", *bytes),
             Ok(Standing::Changed) => ("changed", None),
@@ -204,12 +236,45 @@ impl Listed {
         json!({
             "id": self.id, "kind": kind, "path": path, "partition": partition, "position": self.source.position,
             "at_end": at_end, "commit": self.source.commit.to_string(), "status": status, "behind_bytes": behind,
+            "behind_records": self.kafka.map(|told| told.end.saturating_sub(self.source.position)),
+            "first": self.kafka.map(|told| told.first), "end": self.kafka.map(|told| told.end),
+            "group_position": self.kafka.and_then(|told| told.group),
         })
+    }
+
+    /// How a partition's position stands to what the cluster has.
+    fn kafka_status(&self) -> &'static str {
+        match self.kafka {
+            Some(told) if self.source.position < told.first => "lost",
+            Some(told) if self.source.position > told.end => "changed",
+            Some(told) if self.source.position < told.end => "behind",
+            Some(_) => "at_end",
+            None => "missing",
+        }
     }
 
     /// The source beside the table, in words.
     fn status(&self) -> String {
+        if let Some(told) = self.kafka {
+            let group = match told.group {
+                Some(group) if group != self.source.position => {
+                    format!("; the group stands at {}", grouped(group))
+                }
+                Some(_) => String::new(),
+                None => "; the group has no position".to_owned(),
+            };
+            let standing = match self.kafka_status() {
+                "lost" => format!("lost: the topic begins at {}", grouped(told.first)),
+                "changed" => format!("beyond the topic's end, {}", grouped(told.end)),
+                "behind" => format!("{} behind", grouped(told.end - self.source.position)),
+                _ => "all is in the table".to_owned(),
+            };
+            return format!("{standing}{group}");
+        }
         match &self.standing {
+            Ok(Standing::Gone) if matches!(self.source.identity, SourceIdentity::Kafka(_)) => {
+                "not among the dataset's topics".to_owned()
+            }
             Ok(Standing::AtEnd) => "all is in the table".to_owned(),
             Ok(Standing::Behind { bytes: Some(bytes) }) => {
                 format!("{} behind", counted(*bytes, "byte"))
@@ -314,7 +379,17 @@ async fn set(args: &SetArgs, context: &Context, out: &mut Output) -> anyhow::Res
         }
         Err(error) => return Err(error.into()),
     };
-    let changes = changes(args, &sources)?;
+    let to = match &args.from_group {
+        Some(group) => Some(kafka::To::Group(group.clone())),
+        None => args.at.clone(),
+    };
+    let changes = match (&to, &args.forget_topic) {
+        (Some(to), _) => {
+            tokio::task::block_in_place(|| kafka::changes(context, &dataset, &state, to))?
+        }
+        (None, Some(topic)) => kafka::forget(&sources, topic)?,
+        (None, None) => changes(args, &sources)?,
+    };
     for change in &changes {
         eprintln!("{}", told(change, &sources));
     }
@@ -342,6 +417,9 @@ async fn set(args: &SetArgs, context: &Context, out: &mut Output) -> anyhow::Res
     if context.json {
         let changed = asked.changes.iter().map(|change| match change {
             PositionChange::Set {
+                source, position, ..
+            }
+            | PositionChange::Add {
                 source, position, ..
             } => json!({ "id": source, "position": position }),
             PositionChange::Forget { source } => json!({ "id": source, "position": null }),
@@ -446,6 +524,19 @@ fn told(change: &PositionChange, sources: &BTreeMap<u64, SourceState>) -> String
             "source {source} ({}): forgotten; met again, it is read from its beginning and its rows will be there twice",
             name(source)
         ),
+        PositionChange::Add {
+            source,
+            position,
+            identity,
+        } => {
+            let what = match identity {
+                SourceIdentity::Kafka(kafka) => {
+                    format!("{}[{}]", kafka.topic.name, kafka.partition)
+                }
+                SourceIdentity::File(_) | SourceIdentity::StandardInput => String::new(),
+            };
+            format!("source {source} ({what}): new, at {}", grouped(*position))
+        }
         PositionChange::Set {
             source, position, ..
         } => {

@@ -14,7 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::{Progress, WriteError, kafka::GroupOffsets, worker::Written};
-use crate::{checkpoint::Moves, record::Reasons, source::SourceError};
+use crate::{
+    checkpoint::Moves,
+    record::Reasons,
+    source::{SourceError, kafka::KafkaError},
+};
 
 /// A checkpoint on its way: its ranges, and the workers' promises of what they made of them.
 pub(super) struct Gathered {
@@ -52,6 +56,8 @@ pub(super) struct Tally {
     pub(super) snapshot_id: Option<i64>,
     /// The sources that could not be read to their end.
     pub(super) failed_sources: Vec<SourceError>,
+    /// Why Kafka could not be read on.
+    pub(super) kafka_failed: Option<KafkaError>,
     /// Why the session must start again from the table, if it must.
     pub(super) fenced: Option<String>,
 }

@@ -13,10 +13,10 @@ use std::{
 use frazil_dataset::TableName;
 use frazil_table::{
     commit::{Advance, Checkpoint, Committer, Counts, OpenTable},
-    error::TableError,
+    error::{Remedy, TableError},
     state::{KafkaIdentity, SourceIdentity, State},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{READER_QUEUE_BLOCKS, Services, WriteError, WriteJob};
 use crate::source::{
@@ -30,6 +30,9 @@ use crate::source::{
 /// After this a block is handed on though it is not full: a part of how long a record takes to the table.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// How long leaving the group may take.
+const CLOSE_MAX: Duration = Duration::from_secs(60);
+
 /// Attempts to put partitions into the table's state, each lost to another writer.
 const REGISTER_ATTEMPTS_MAX: u32 = 32;
 
@@ -40,6 +43,12 @@ pub trait Connect: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Settings that the client refuses.
     fn connect(&self) -> Result<Connection, KafkaError>;
+
+    /// A client that asks, and is no member of the group.
+    ///
+    /// # Errors
+    /// Settings that the client refuses.
+    fn ask(&self) -> Result<Arc<dyn Cluster>, KafkaError>;
 }
 
 /// Topics of a Kafka cluster, to be read as a member of a group.
@@ -63,10 +72,12 @@ pub(super) struct Kafka {
     input: KafkaInput,
     cluster: Option<Arc<dyn Cluster>>,
     commands: commands::Sender<Command>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
+    /// Told when the thread is done.
+    stopped: oneshot::Receiver<()>,
     table: TableName,
-    /// The topics as they were last seen.
-    topics: Vec<Topic>,
+    /// Whether it was told that brokers know no topic ids.
+    is_warned: bool,
     /// Whether a session was ever attached.
     has_begun: bool,
     /// Where the run ends, if it does.
@@ -126,17 +137,23 @@ impl Kafka {
             },
         );
         let (commands, queue) = commands::channel();
+        let (told, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("kafka".to_owned())
-            .spawn(move || reader.run(&queue))
+            .spawn(move || {
+                reader.run(&queue);
+                // Gone with the run.
+                let _ = told.send(());
+            })
             .map_err(|_| WriteError::Stopped)?;
         Ok(Self {
             input: input.clone(),
             cluster: Some(cluster),
             commands,
-            thread: Some(thread),
+            thread,
+            stopped,
             table: job.dataset.table.clone(),
-            topics: Vec::new(),
+            is_warned: false,
             has_begun: false,
             ends: None,
             remaining: BTreeMap::new(),
@@ -148,8 +165,10 @@ impl Kafka {
         // The last one of the client's owners closes it: that must be the thread.
         self.cluster = None;
         let _ = self.commands.send(Command::Stop);
-        if let Some(thread) = self.thread.take() {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        if tokio::time::timeout(CLOSE_MAX, self.stopped).await.is_err() {
+            tracing::warn!(
+                "the group was not left in time; it will miss this member when its session ends"
+            );
         }
     }
 
@@ -194,23 +213,25 @@ impl Kafka {
         partitions: &[Partition],
     ) -> Result<(), WriteError> {
         let open = self.reopen(committer).await?;
-        let mut known = match_topics(&open.state, &self.topics)?.known;
-        if partitions.iter().any(|one| !known.contains_key(one)) {
-            // Partitions or topics that came to be meanwhile.
-            known = self.register(services, committer, open).await?.1;
-        }
+        // Topics and partitions may have come to be meanwhile, or have been made again.
+        let (_, known) = self.register(services, committer, open).await?;
         let starts = partitions
             .iter()
-            .filter_map(|partition| {
-                let found = known.get(partition)?;
-                Some(Start {
+            .map(|partition| match known.get(partition) {
+                Some(found) => Ok(Start {
                     partition: partition.clone(),
                     source: found.source,
                     position: found.position,
                     identity: found.identity.clone(),
-                })
+                }),
+                // Read by nobody else: it must not be left out.
+                None => Err(KafkaError::new(
+                    format!("begin reading {partition}"),
+                    KafkaErrorKind::Unreachable,
+                    "the group gave it to us, and the cluster does not list it",
+                )),
             })
-            .collect();
+            .collect::<Result<Vec<_>, _>>()?;
         self.send(Command::Start(starts))
     }
 
@@ -236,9 +257,14 @@ impl Kafka {
         self.input.once
     }
 
-    /// Whether what fails is tried again: it worked once, and the run has no other end.
-    pub(super) fn goes_on(&self) -> bool {
-        self.has_begun && !self.input.once
+    /// Whether what failed is tried again: it worked once, may mend itself, and the run has no other end.
+    pub(super) fn goes_on(&self, error: &WriteError) -> bool {
+        // What the client was let do once, it may be let do again: rights and credentials change under it.
+        let may_mend = match error {
+            WriteError::Kafka(error) if error.kind == KafkaErrorKind::Denied => true,
+            error => error.remedy() == Remedy::Retry,
+        };
+        self.has_begun && !self.input.once && may_mend && !self.thread.is_finished()
     }
 
     fn remaining(&self, known: &BTreeMap<Partition, MatchedPartition>) -> BTreeMap<u64, u64> {
@@ -261,19 +287,26 @@ impl Kafka {
             let wanted = self.input.topics.clone();
             let topics = self.ask(move |cluster| cluster.topics(&wanted)).await?;
             self.all_there(&topics, &open.state)?;
-            self.topics = topics;
-            let matched = match_topics(&open.state, &self.topics)?;
-            if self
-                .topics
-                .iter()
-                .any(|topic| topic.topic.topic_id.is_none())
-            {
+            let matched = match_topics(&open.state, &topics)?;
+            let has_ids = topics.iter().all(|topic| topic.topic.topic_id.is_some());
+            if !has_ids && !std::mem::replace(&mut self.is_warned, true) {
                 tracing::warn!(
                     "the brokers know no topic ids (Kafka before 2.8): a topic that is deleted and made again cannot be told from the one before"
                 );
             }
             if matched.added.is_empty() && matched.of_new_topics.is_empty() {
                 return Ok((open, matched.known));
+            }
+            let all = matched.added.iter().chain(&matched.of_new_topics);
+            let partitions: Vec<Partition> = all.map(|(partition, _)| partition.clone()).collect();
+            if let Some((partition, offset)) = self.stored(&open, partitions).await? {
+                // Another writer may have begun it since the state was read.
+                let now = self.reopen(committer).await?;
+                if now.state.sources_version == open.state.sources_version {
+                    return Err(self.positions_missing(&partition, offset).into());
+                }
+                open = now;
+                continue;
             }
             let mut starts = self.starts(matched.of_new_topics, self.input.start).await?;
             starts.extend(self.starts(matched.added, Seek::Earliest).await?);
@@ -313,25 +346,34 @@ impl Kafka {
         new: Vec<(Partition, KafkaIdentity)>,
         seek: Seek,
     ) -> Result<Vec<(KafkaIdentity, u64)>, WriteError> {
-        if new.is_empty() {
-            return Ok(Vec::new());
-        }
         let (partitions, identities): (Vec<Partition>, Vec<KafkaIdentity>) =
             new.into_iter().unzip();
-        let asked = partitions.clone();
-        let stored = self
-            .ask(move |cluster| cluster.group_positions(&asked))
-            .await?;
-        let found = partitions.iter().zip(&stored);
-        for (partition, stored) in found {
-            if let Some(stored) = stored {
-                return Err(self.positions_missing(partition, stored.offset).into());
-            }
-        }
         let positions = self
             .ask(move |cluster| cluster.offsets(&partitions, seek))
             .await?;
         Ok(identities.into_iter().zip(positions).collect())
+    }
+
+    /// A partition that the group stands in, though the table has no position of it.
+    async fn stored(
+        &self,
+        open: &OpenTable,
+        partitions: Vec<Partition>,
+    ) -> Result<Option<(Partition, u64)>, WriteError> {
+        let asked = partitions.clone();
+        let stored = self
+            .ask(move |cluster| cluster.group_positions(&asked))
+            .await?;
+        // An operator may have forgotten positions, whose trace in the group is our own.
+        let own = open.table.metadata.uuid().to_string();
+        let may_be_forgotten = open.state.last_action.is_some();
+        Ok(partitions
+            .into_iter()
+            .zip(stored)
+            .find_map(|(partition, stored)| {
+                let stored = stored.filter(|one| !(may_be_forgotten && one.metadata == own))?;
+                Some((partition, stored.offset))
+            }))
     }
 
     fn positions_missing(&self, partition: &Partition, offset: u64) -> KafkaError {

@@ -133,6 +133,9 @@ pub(super) async fn run(
     );
     report.stopped = shutdown.is_requested();
     report.failed_sources = tally.failed_sources;
+    if let Some(error) = tally.kafka_failed {
+        return Err(error.into());
+    }
     if let Some(reason) = tally.fenced {
         return Ok(End::Fenced { reason });
     }
@@ -279,6 +282,7 @@ impl Session {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lost = None;
+        let mut kafka_failed = None;
         // What was read of a source before it failed is committed, and the others are read on.
         let mut failed_sources = Vec::new();
         loop {
@@ -296,6 +300,7 @@ impl Session {
                 ended = &mut self.committer.0 => return self.ended_early(ended).await,
                 Some(ended) = self.worker_tasks.join_next() => return Err(worker_error(ended)),
                 () = shutdown.requested() => break,
+                _ = look.tick(), if is_once => context.look_again().await?,
                 () = wait_until(due), if due.is_some() => self.checkpoint(&mut gathered).await?,
                 read = input.reads.recv() => match read {
                     None => break,
@@ -308,7 +313,10 @@ impl Session {
                         }
                     }
                     Some(Read::Failed(error)) => failed_sources.push(error),
-                    Some(Read::KafkaFailed(error)) => return Err(error.into()),
+                    Some(Read::KafkaFailed(error)) => {
+                        kafka_failed = Some(error);
+                        break;
+                    }
                     Some(Read::Group(assignment)) => {
                         match self.share(assignment, &mut gathered, &mut context).await? {
                             Share::Settled => {}
@@ -323,7 +331,6 @@ impl Session {
                         }
                     }
                 },
-                _ = look.tick(), if is_once => context.look_again().await?,
             }
         }
         input.reading.abort_all();
@@ -334,6 +341,7 @@ impl Session {
         let mut tally = self.finish().await?;
         tally.failed_sources = failed_sources;
         tally.fenced = tally.fenced.or(lost);
+        tally.kafka_failed = kafka_failed;
         Ok(tally)
     }
 

@@ -69,7 +69,7 @@ impl Worker {
             match work {
                 Work::Block(block) => {
                     let rows = self.decoder.decode(&block, self.clock.now_micros());
-                    let bytes = block.range.end - block.range.start;
+                    let bytes = block.bytes_read();
                     drop(block);
                     self.progress.send_modify(|progress| {
                         progress.bytes_read += bytes;

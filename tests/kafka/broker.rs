@@ -15,30 +15,30 @@ use rdkafka::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A broker of the test's own, gone with it.
-pub struct Broker {
+pub(crate) struct Broker {
     stack: Stack,
 }
 
 impl Broker {
     /// Starts one, and waits until it is ready.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             stack: Stack::start("kafka", &[]),
         }
     }
 
     /// Has the script do something: `stop`, `kill`, `start`.
-    pub fn command(&mut self, word: &str) {
+    pub(crate) fn command(&mut self, word: &str) {
         self.stack.command(word);
     }
 
     /// What it told of itself.
-    pub fn told(&self, key: &str) -> &str {
+    pub(crate) fn told(&self, key: &str) -> &str {
         self.stack.address(key)
     }
 
     /// The address of a listener.
-    pub fn address(&self, listener: &str) -> &str {
+    pub(crate) fn address(&self, listener: &str) -> &str {
         self.stack.addresses["brokers"][listener].as_str().unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Broker {
         runtime.block_on(work(&admin, &options))
     }
 
-    pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    pub(crate) fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         self.admin(async |admin, options| {
             let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
             for (key, value) in settings {
@@ -72,14 +72,14 @@ impl Broker {
         });
     }
 
-    pub fn delete_topic(&self, name: &str) {
+    pub(crate) fn delete_topic(&self, name: &str) {
         self.admin(async |admin, options| {
             let gone = admin.delete_topics(&[name], options).await.unwrap();
             gone.into_iter().for_each(|one| drop(one.unwrap()));
         });
     }
 
-    pub fn add_partitions(&self, name: &str, partitions: usize) {
+    pub(crate) fn add_partitions(&self, name: &str, partitions: usize) {
         self.admin(async |admin, options| {
             let more = NewPartitions::new(name, partitions);
             let made = admin.create_partitions(&[more], options).await.unwrap();
@@ -88,7 +88,7 @@ impl Broker {
     }
 
     /// Takes away what is before an offset, as retention does.
-    pub fn delete_before(&self, name: &str, partition: i32, offset: i64) {
+    pub(crate) fn delete_before(&self, name: &str, partition: i32, offset: i64) {
         self.admin(async |admin, options| {
             let mut before = TopicPartitionList::new();
             before
@@ -99,7 +99,7 @@ impl Broker {
         });
     }
 
-    pub fn producer(&self) -> Producer {
+    pub(crate) fn producer(&self) -> Producer {
         let mut config = self.config();
         config
             .set("linger.ms", "5")
@@ -108,7 +108,7 @@ impl Broker {
     }
 
     /// One that sends in transactions.
-    pub fn transactional(&self, id: &str) -> Producer {
+    pub(crate) fn transactional(&self, id: &str) -> Producer {
         let producer: ThreadedProducer<DefaultProducerContext> =
             self.config().set("transactional.id", id).create().unwrap();
         producer.init_transactions(TIMEOUT).unwrap();
@@ -116,7 +116,7 @@ impl Broker {
     }
 
     /// The group's stored offset of a partition.
-    pub fn group_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+    pub(crate) fn group_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         use rdkafka::consumer::{BaseConsumer, Consumer as _};
         let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
         let mut asked = TopicPartitionList::new();
@@ -129,7 +129,7 @@ impl Broker {
     }
 
     /// Stores an offset for a group, as another reader would.
-    pub fn set_group_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+    pub(crate) fn set_group_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
         use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
         let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
         let mut stored = TopicPartitionList::new();
@@ -141,11 +141,11 @@ impl Broker {
 }
 
 /// Sends records.
-pub struct Producer(ThreadedProducer<DefaultProducerContext>);
+pub(crate) struct Producer(ThreadedProducer<DefaultProducerContext>);
 
 impl Producer {
     /// Sends one; waits only where the client's memory is full.
-    pub fn send(&self, topic: &str, partition: i32, value: &str) {
+    pub(crate) fn send(&self, topic: &str, partition: i32, value: &str) {
         self.record(
             BaseRecord::to(topic)
                 .partition(partition)
@@ -155,7 +155,7 @@ impl Producer {
     }
 
     /// Sends `{"n":N}` for each number, spread over the partitions.
-    pub fn numbers(&self, topic: &str, numbers: std::ops::Range<u64>, partitions: u64) {
+    pub(crate) fn numbers(&self, topic: &str, numbers: std::ops::Range<u64>, partitions: u64) {
         for n in numbers {
             self.send(topic, (n % partitions) as i32, &format!("{{\"n\":{n}}}"));
         }
@@ -163,7 +163,7 @@ impl Producer {
     }
 
     /// Sends one with all that a message may have.
-    pub fn full(&self, topic: &str, key: &str, value: Option<&str>, header: (&str, &str)) {
+    pub(crate) fn full(&self, topic: &str, key: &str, value: Option<&str>, header: (&str, &str)) {
         let headers = OwnedHeaders::new().insert(Header {
             key: header.0,
             value: Some(header.1),
@@ -185,19 +185,19 @@ impl Producer {
         }
     }
 
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.0.flush(TIMEOUT).unwrap();
     }
 
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.begin_transaction().unwrap();
     }
 
-    pub fn commit(&self) {
+    pub(crate) fn commit(&self) {
         self.0.commit_transaction(TIMEOUT).unwrap();
     }
 
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.0.abort_transaction(TIMEOUT).unwrap();
     }
 }

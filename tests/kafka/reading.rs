@@ -7,7 +7,8 @@ use crate::{Broker, User};
 #[test]
 fn all_that_a_message_has_comes_to_a_column_or_a_dead_letter() {
     let broker = Broker::start();
-    broker.create_topic("web", 1, &[]);
+    // Its records are old.
+    broker.create_topic("web", 1, &[("retention.ms", "-1")]);
     let producer = broker.producer();
     producer.full("web", "k1", Some(r#"{"n":1}"#), ("trace", "abc"));
     producer.full("web", "k2", None, ("trace", "def"));
@@ -118,8 +119,9 @@ fn latest_is_asked_once_and_kept() {
     assert_eq!(user.write_once()["rows_written"], json!(10));
     // A partition that comes later is read from its beginning.
     broker.add_partitions("web", 3);
-    broker.producer().send("web", 2, r#"{"n":20}"#);
-    broker.producer().flush();
+    let producer = broker.producer();
+    producer.send("web", 2, r#"{"n":20}"#);
+    producer.flush();
     let rows = |report: &Value| report["rows_written"].as_u64().unwrap();
     assert_eq!(rows(&user.write_once()), 1);
     assert_eq!(user.positions(), [10, 10, 1]);
@@ -131,7 +133,9 @@ fn topics_of_a_pattern_go_into_one_table() {
     for name in ["web-a", "web-b", "xweb-c", "web-d2"] {
         broker.create_topic(name, 1, &[]);
         let value = format!("{{\"n\":{}}}", name.len());
-        broker.producer().send(name, 0, &value);
+        let producer = broker.producer();
+        producer.send(name, 0, &value);
+        producer.flush();
     }
     let user = User::with_source(
         &broker,

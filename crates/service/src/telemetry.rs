@@ -34,7 +34,7 @@ impl Default for LogLevel {
 }
 
 /// Libraries that log as an error what they also give back as one: whoever asked tells it, once.
-const TELL_TWICE: &str = "volo=off,sqlx=error";
+const TELL_TWICE: &str = "volo=off,sqlx=error,rdkafka=off";
 
 impl LogLevel {
     /// `level` for frazil itself; of its dependencies only what is `level` and at least a warning,
@@ -119,7 +119,7 @@ mod tests {
         );
         assert_eq!(
             "info".parse::<LogLevel>().unwrap().directives,
-            "warn,frazil=info,volo=off,sqlx=error"
+            "warn,frazil=info,volo=off,sqlx=error,rdkafka=off"
         );
         assert_eq!("off".parse::<LogLevel>().unwrap().directives, "off");
         assert_eq!("trace".parse::<LogLevel>().unwrap().directives, "trace");

@@ -1,17 +1,25 @@
 //! A deployment's Kafka cluster, as librdkafka is told of it.
 
+use std::{sync::Arc, time::Duration};
+
 use anyhow::Context as _;
 use frazil::{
     pipeline::{Connect, KafkaInput},
-    source::kafka::{ClientOptions, Connection, KafkaError, KafkaErrorKind, Seek, Topics, connect},
+    source::kafka::{
+        ClientOptions, Cluster, Connection, KafkaError, KafkaErrorKind, Seek, Token, Tokens,
+        Topics, ask, connect,
+    },
 };
-use std::sync::Arc;
 
 use frazil_dataset::{
     KafkaCluster, KafkaIsolation, KafkaSasl, KafkaSourceSpec, KafkaStart, KafkaTls, KafkaTopics,
     SecretReference,
 };
-use frazil_service::{secret::Secret, settings::Settings};
+use frazil_service::{
+    clock::{Clock as _, SystemClock},
+    secret::Secret,
+    settings::Settings,
+};
 
 use crate::cli::exit::Failure;
 
@@ -25,10 +33,7 @@ pub(crate) fn input(
         .deployment
         .kafka_cluster(spec.cluster.as_deref())
         .map_err(|error| Failure::usage(error.to_string()).next(error.help()))?;
-    let topics = match &spec.topics {
-        KafkaTopics::Names(names) => Topics::Names(names.clone()),
-        KafkaTopics::Pattern(pattern) => Topics::Pattern(pattern.clone()),
-    };
+    let topics = topics(spec);
     let start = match spec.start {
         KafkaStart::Earliest => Seek::Earliest,
         KafkaStart::Latest => Seek::Latest,
@@ -53,6 +58,14 @@ pub(crate) fn input(
     })
 }
 
+/// The topics that a dataset's file names.
+pub(crate) fn topics(spec: &KafkaSourceSpec) -> Topics {
+    match &spec.topics {
+        KafkaTopics::Names(names) => Topics::Names(names.clone()),
+        KafkaTopics::Pattern(pattern) => Topics::Pattern(pattern.clone()),
+    }
+}
+
 /// Makes clients by a deployment's settings. Secrets are read each time.
 #[derive(Debug)]
 struct DeployedCluster {
@@ -66,6 +79,10 @@ struct DeployedCluster {
 impl Connect for DeployedCluster {
     fn connect(&self) -> Result<Connection, KafkaError> {
         connect(&self.options()?)
+    }
+
+    fn ask(&self) -> Result<Arc<dyn Cluster>, KafkaError> {
+        ask(&self.options()?)
     }
 }
 
@@ -83,9 +100,10 @@ impl DeployedCluster {
         if let Some(tls) = &self.cluster.tls {
             self.tls(tls, &mut set)?;
         }
+        let mut tokens = None;
         if let Some(sasl) = &self.cluster.sasl {
             set("sasl.mechanism", sasl.mechanism());
-            self.sasl(sasl, &mut set)?;
+            tokens = self.sasl(sasl, &mut set)?;
         }
         Ok(ClientOptions {
             name: self.name.clone(),
@@ -93,6 +111,7 @@ impl DeployedCluster {
             group: self.group.clone(),
             read_committed: self.isolation == KafkaIsolation::ReadCommitted,
             topics: self.topics.clone(),
+            tokens,
         })
     }
 
@@ -116,7 +135,11 @@ impl DeployedCluster {
         Ok(())
     }
 
-    fn sasl(&self, sasl: &KafkaSasl, set: &mut impl FnMut(&str, &str)) -> Result<(), KafkaError> {
+    fn sasl(
+        &self,
+        sasl: &KafkaSasl,
+        set: &mut impl FnMut(&str, &str),
+    ) -> Result<Option<Arc<dyn Tokens>>, KafkaError> {
         match sasl {
             KafkaSasl::Password {
                 username, password, ..
@@ -130,19 +153,16 @@ impl DeployedCluster {
                 client_secret,
                 scope,
             } => {
-                set("sasl.oauthbearer.method", "oidc");
-                set("sasl.oauthbearer.token.endpoint.url", server_uri);
-                set("sasl.oauthbearer.client.id", client_id);
-                set(
-                    "sasl.oauthbearer.client.secret",
-                    &self.secret(client_secret)?,
-                );
-                if let Some(scope) = scope {
-                    set("sasl.oauthbearer.scope", scope);
-                }
+                self.secret(client_secret)?;
+                return Ok(Some(Arc::new(ClientCredentials {
+                    server_uri: server_uri.clone(),
+                    client_id: client_id.clone(),
+                    client_secret: Secret::new(client_secret.clone()),
+                    scope: scope.clone(),
+                })));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn secret(&self, reference: &SecretReference) -> Result<String, KafkaError> {
@@ -150,6 +170,67 @@ impl DeployedCluster {
         read.map(|text| text.expose().to_owned()).map_err(|error| {
             let action = format!("connect to Kafka cluster {}", self.name);
             KafkaError::new(action, KafkaErrorKind::Usage, format!("failed to {error}"))
+        })
+    }
+}
+
+/// How long a token server may take.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Tokens by OAuth2's client credentials (RFC 6749, 4.4).
+struct ClientCredentials {
+    server_uri: String,
+    client_id: String,
+    client_secret: Secret,
+    scope: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: Option<u32>,
+}
+
+impl ClientCredentials {
+    async fn ask(&self) -> Result<TokenAnswer, String> {
+        let secret = self
+            .client_secret
+            .read()
+            .map_err(|error| error.to_string())?;
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
+        let without_address = |error: reqwest::Error| error.without_url().to_string();
+        let client = reqwest::Client::builder()
+            .timeout(TOKEN_TIMEOUT)
+            .build()
+            .map_err(without_address)?;
+        let answer = client
+            .post(&self.server_uri)
+            .basic_auth(&self.client_id, Some(secret.expose()))
+            .form(&form)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(without_address)?;
+        answer.json().await.map_err(without_address)
+    }
+}
+
+impl Tokens for ClientCredentials {
+    fn token(&self) -> Result<Token, String> {
+        // Called on a thread of the Kafka client's, which is no task's.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let answer = runtime
+            .block_on(self.ask())
+            .map_err(|reason| format!("the server at {}: {reason}", self.server_uri))?;
+        let lifetime_ms = i64::from(answer.expires_in.unwrap_or(3_600)) * 1_000;
+        Ok(Token {
+            text: answer.access_token,
+            principal: self.client_id.clone(),
+            expires_at_ms: SystemClock.now_micros() / 1_000 + lifetime_ms,
         })
     }
 }

@@ -66,6 +66,11 @@ impl PartitionBlocks {
         }
     }
 
+    /// The next offset that is expected.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Since when there is something that no block was made of.
     pub(super) fn since(&self) -> Option<Instant> {
         self.filling.as_ref().map(|filling| filling.since)
@@ -88,7 +93,11 @@ impl PartitionBlocks {
 
     /// The partition ends here: offsets before it that held no message are passed.
     pub(super) fn end(&mut self, offset: u64) {
-        self.next = self.next.max(offset);
+        if offset > self.next {
+            self.next = offset;
+            // Of what was passed nobody told the leader's epoch.
+            self.leader_epoch = None;
+        }
     }
 
     /// A block of all that was passed since the last one.

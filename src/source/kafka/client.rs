@@ -2,18 +2,20 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    error::Error,
     ffi::CString,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use frazil_table::state::KafkaTopic;
 use rdkafka::{
     ClientConfig, ClientContext, Offset, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
@@ -29,6 +31,12 @@ use super::{
 /// How long a question to the cluster may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long to wait before a question is asked again that the brokers could not answer yet.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Events that are served before messages are taken.
+const EVENTS_MAX: usize = 100;
+
 /// How a client is made.
 #[derive(Clone)]
 pub struct ClientOptions {
@@ -42,6 +50,27 @@ pub struct ClientOptions {
     pub read_committed: bool,
     /// What to subscribe to.
     pub topics: Topics,
+    /// Who gives tokens out, for SASL's OAUTHBEARER.
+    pub tokens: Option<Arc<dyn Tokens>>,
+}
+
+/// Gives out tokens for SASL's OAUTHBEARER.
+pub trait Tokens: Send + Sync {
+    /// A fresh token. Waits for the network.
+    ///
+    /// # Errors
+    /// Why there is none; holds no secret.
+    fn token(&self) -> Result<Token, String>;
+}
+
+/// A token for SASL's OAUTHBEARER.
+pub struct Token {
+    /// The token itself: a secret.
+    pub text: String,
+    /// Who it is of.
+    pub principal: String,
+    /// Until when it holds, in milliseconds since the epoch.
+    pub expires_at_ms: i64,
 }
 
 impl fmt::Debug for ClientOptions {
@@ -59,9 +88,56 @@ impl fmt::Debug for ClientOptions {
 /// # Errors
 /// Settings that librdkafka refuses.
 pub fn connect(options: &ClientOptions) -> Result<Connection, KafkaError> {
-    let action = format!("connect to Kafka cluster {}", options.name);
-    let refused =
-        |error: ClientError| KafkaError::new(&action, KafkaErrorKind::Usage, without_name(&error));
+    let consumer = client(options)?;
+    let subscribed = match &options.topics {
+        Topics::Names(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            consumer.subscribe(&names)
+        }
+        Topics::Pattern(pattern) => consumer.subscribe(&[&format!("^({pattern})$")]),
+    };
+    subscribed.map_err(|error| refused(options, &error))?;
+    let consumer = Arc::new(consumer);
+    Ok(Connection {
+        cluster: Arc::new(RdCluster {
+            consumer: Arc::clone(&consumer),
+            name: options.name.clone(),
+        }),
+        consumer: Box::new(RdConsumer {
+            queue: MessageQueue::new(Arc::clone(&consumer)),
+            started: HashSet::new(),
+            names: HashMap::new(),
+            name: options.name.clone(),
+            consumer,
+        }),
+    })
+}
+
+/// To ask, without joining the group. Does not wait for an answer.
+///
+/// # Errors
+/// Settings that librdkafka refuses.
+pub fn ask(options: &ClientOptions) -> Result<Arc<dyn Cluster>, KafkaError> {
+    let consumer = client(options)?;
+    if options.tokens.is_some() {
+        // The client asks for its token by an event.
+        let _ = consumer.poll(ASK_AGAIN);
+    }
+    Ok(Arc::new(RdCluster {
+        consumer: Arc::new(consumer),
+        name: options.name.clone(),
+    }))
+}
+
+fn refused(options: &ClientOptions, error: &ClientError) -> KafkaError {
+    KafkaError::new(
+        format!("connect to Kafka cluster {}", options.name),
+        KafkaErrorKind::Usage,
+        without_name(error),
+    )
+}
+
+fn client(options: &ClientOptions) -> Result<BaseConsumer<Context>, KafkaError> {
     let mut config = ClientConfig::new();
     // Below the deployment's own properties: what suits most.
     config
@@ -87,7 +163,8 @@ pub fn connect(options: &ClientOptions) -> Result<Connection, KafkaError> {
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        .set("check.crcs", "true");
     config.set_log_level(match config.get("debug") {
         Some(_) => RDKafkaLogLevel::Debug,
         None => RDKafkaLogLevel::Warning,
@@ -96,33 +173,15 @@ pub fn connect(options: &ClientOptions) -> Result<Connection, KafkaError> {
         cluster: options.name.clone(),
         assignments: Mutex::default(),
         failure: Mutex::default(),
+        last_failure: Mutex::default(),
+        tokens: options.tokens.clone(),
+        is_owed: AtomicBool::new(false),
+        is_answered: AtomicBool::new(false),
         closing: AtomicBool::new(false),
     };
-    let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(refused)?;
-    let subscribed = match &options.topics {
-        Topics::Names(names) => {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            consumer.subscribe(&names)
-        }
-        Topics::Pattern(pattern) => consumer.subscribe(&[&format!("^({pattern})$")]),
-    };
-    subscribed.map_err(refused)?;
-    let consumer = Arc::new(consumer);
-    Ok(Connection {
-        cluster: Arc::new(RdCluster {
-            consumer: Arc::clone(&consumer),
-            name: options.name.clone(),
-        }),
-        consumer: Box::new(RdConsumer {
-            queue: MessageQueue::new(Arc::clone(&consumer)),
-            started: HashSet::new(),
-            given: HashSet::new(),
-            taken: HashSet::new(),
-            names: HashMap::new(),
-            name: options.name.clone(),
-            consumer,
-        }),
-    })
+    config
+        .create_with_context(context)
+        .map_err(|error| refused(options, &error))
 }
 
 /// What librdkafka calls back.
@@ -130,11 +189,32 @@ struct Context {
     cluster: String,
     assignments: Mutex<Vec<Assignment>>,
     failure: Mutex<Option<KafkaError>>,
+    /// The last of them, for whoever gets no answer to a question.
+    last_failure: Mutex<Option<KafkaError>>,
+    tokens: Option<Arc<dyn Tokens>>,
+    /// Whether the group waits for our answer to what it gave or took.
+    is_owed: AtomicBool,
+    /// Whether a change was answered while closing.
+    is_answered: AtomicBool,
     /// Set when the client is dropped: nobody will answer any more.
     closing: AtomicBool,
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let tokens = self.tokens.as_ref().ok_or("no server gives out tokens")?;
+        let token = tokens.token().inspect_err(|reason| {
+            tracing::warn!(cluster = self.cluster, "get a token for Kafka: {reason}");
+        })?;
+        Ok(OAuthToken {
+            token: token.text,
+            principal_name: token.principal,
+            lifetime_ms: token.expires_at_ms,
+        })
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
@@ -168,10 +248,11 @@ impl Context {
         };
         let action = format!("read Kafka cluster {}", self.cluster);
         let error = KafkaError::new(action, kind, format!("{reason}{}", next_step(kind)));
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
+        let keep = |place: &Mutex<Option<KafkaError>>, error: KafkaError| {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        };
+        keep(&self.last_failure, error.clone());
+        keep(&self.failure, error);
     }
 }
 
@@ -184,13 +265,13 @@ impl ConsumerContext for Context {
     ) {
         let is_given = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Relaxed) {
-            let _ = if is_given {
-                consumer.incremental_assign(partitions)
-            } else {
-                consumer.incremental_unassign(partitions)
-            };
+            // Once: an answer that comes after the client's end would be waited for without end.
+            if !self.is_answered.swap(true, Ordering::Relaxed) {
+                let _ = consumer.incremental_unassign(partitions);
+            }
             return;
         }
+        self.is_owed.store(true, Ordering::Relaxed);
         let listed = partitions
             .elements()
             .iter()
@@ -225,23 +306,36 @@ impl ConsumerContext for Context {
 fn kind_of(code: RDKafkaErrorCode) -> Option<KafkaErrorKind> {
     use RDKafkaErrorCode as Code;
     Some(match code {
-        Code::AutoOffsetReset | Code::LogTruncation | Code::OffsetOutOfRange => {
-            KafkaErrorKind::PositionsLost
-        }
+        Code::LogTruncation => KafkaErrorKind::PositionsLost,
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
         | Code::SaslAuthenticationFailed
         | Code::Authentication
         | Code::UnsupportedSASLMechanism => KafkaErrorKind::Denied,
+        // A topic that is gone is told by name when the session begins again; a broker that was just started may say so.
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            KafkaErrorKind::TopicChanged
+            KafkaErrorKind::Unreachable
         }
         Code::FencedInstanceId | Code::InconsistentGroupProtocol | Code::Fatal => {
             KafkaErrorKind::Usage
         }
         _ => return None,
     })
+}
+
+/// Whether the group has no coordinator yet, as after a broker's start, or another one by now.
+fn is_moving(error: &ClientError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::NotCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::WaitingForCoordinator
+        )
+    )
 }
 
 fn next_step(kind: KafkaErrorKind) -> &'static str {
@@ -252,20 +346,20 @@ fn next_step(kind: KafkaErrorKind) -> &'static str {
              on without them"
         }
         KafkaErrorKind::Denied => "; check the credentials and this user's rights",
-        KafkaErrorKind::TopicChanged => {
-            "; the topic is gone: make the dataset's `topics` fit, or start again once it is there"
-        }
-        KafkaErrorKind::Usage | KafkaErrorKind::Unreachable | KafkaErrorKind::PositionsMissing => {
-            ""
-        }
+        KafkaErrorKind::Usage
+        | KafkaErrorKind::Unreachable
+        | KafkaErrorKind::TopicChanged
+        | KafkaErrorKind::PositionsMissing => "",
     }
 }
 
 /// The client's errors begin with the names of its calls, which mean nothing to people.
 fn without_name(error: &ClientError) -> String {
-    match error.rdkafka_error_code() {
-        Some(code) => code.to_string(),
-        None => error.to_string(),
+    match (error, error.rdkafka_error_code()) {
+        // Without the value, which may be a secret.
+        (ClientError::ClientConfig(_, reason, key, _), _) => format!("{key}: {reason}"),
+        (_, Some(code)) => code.to_string(),
+        (_, None) => error.to_string(),
     }
 }
 
@@ -292,7 +386,7 @@ impl RdCluster {
         let told = self
             .consumer
             .context()
-            .failure
+            .last_failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
@@ -439,10 +533,19 @@ impl Cluster for RdCluster {
         for one in partitions {
             asked.add_partition(&one.topic, one.number);
         }
-        let told = self
-            .consumer
-            .committed_offsets(asked, ANSWER_TIMEOUT)
-            .map_err(|error| self.failed("ask for the group's offsets", &error))?;
+        let begun = Instant::now();
+        let told = loop {
+            match self
+                .consumer
+                .committed_offsets(asked.clone(), ANSWER_TIMEOUT)
+            {
+                Ok(told) => break told,
+                Err(error) if is_moving(&error) && begun.elapsed() < ANSWER_TIMEOUT => {
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                Err(error) => return Err(self.failed("ask for the group's offsets", &error)),
+            }
+        };
         let found = partitions.iter().map(|one| {
             let told = told.find_partition(&one.topic, one.number)?;
             match told.offset() {
@@ -457,17 +560,11 @@ impl Cluster for RdCluster {
     }
 }
 
-type Answer = fn(&BaseConsumer<Context>, &TopicPartitionList) -> KafkaResult<()>;
-
 /// Reads.
 struct RdConsumer {
     queue: MessageQueue<Context>,
     /// Those that the client has been told to read.
     started: HashSet<Partition>,
-    /// Those that the group waits for us to start.
-    given: HashSet<Partition>,
-    /// Those that the group waits for us to let go.
-    taken: HashSet<Partition>,
     /// Topics' names as they were last delivered, so that a message costs no allocation.
     names: HashMap<CString, Arc<str>>,
     name: String,
@@ -500,16 +597,20 @@ impl RdConsumer {
         std::mem::take(&mut assignments)
     }
 
-    /// Keeps in mind what the group waits for.
-    fn note(&mut self, assignments: &[Assignment]) {
-        for assignment in assignments {
-            match assignment {
-                Assignment::Given(partitions) => self.given.extend(partitions.iter().cloned()),
-                Assignment::Taken(partitions) | Assignment::Lost(partitions) => {
-                    self.taken.extend(partitions.iter().cloned());
-                }
-            }
-        }
+    /// Tells the group that we have done what it asked for.
+    fn answered(&self) {
+        self.consumer
+            .context()
+            .is_owed
+            .store(false, Ordering::Relaxed);
+    }
+
+    fn assign(&self, partitions: &TopicPartitionList) -> Result<(), KafkaError> {
+        self.consumer
+            .incremental_assign(partitions)
+            .map_err(|error| self.refused("read partitions of", &error))?;
+        self.answered();
+        Ok(())
     }
 
     fn take(&mut self, wait: Duration, sink: &mut dyn Sink) {
@@ -517,6 +618,7 @@ impl RdConsumer {
             queue,
             names,
             consumer,
+            started,
             ..
         } = self;
         let mut last: Option<Partition> = None;
@@ -545,6 +647,12 @@ impl RdConsumer {
             match delivered {
                 Delivered::Message(message) => sink.message(partition, message),
                 Delivered::End(offset) => sink.end(partition, offset),
+                Delivered::Error(
+                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                    _,
+                ) => sink.out_of_range(partition),
+                // What was read before it was let go is nobody's any more.
+                Delivered::Error(..) if !started.contains(partition) => {}
                 Delivered::Error(code, reason) => {
                     consumer
                         .context()
@@ -569,13 +677,25 @@ impl Consumer for RdConsumer {
         wait: Duration,
         messages: Option<&mut dyn Sink>,
     ) -> Result<Vec<Assignment>, KafkaError> {
-        let first_wait = if messages.is_some() {
+        let mut event_wait = if messages.is_some() {
             Duration::ZERO
         } else {
             wait
         };
-        // Errors come by the context, too, with their reasons.
-        let _ = self.consumer.poll(first_wait);
+        for _ in 0..EVENTS_MAX {
+            // Errors come by the context, too, with their reasons.
+            match self.consumer.poll(event_wait) {
+                None => break,
+                Some(Ok(_)) => {
+                    return Err(KafkaError::new(
+                        format!("read Kafka cluster {}", self.name),
+                        KafkaErrorKind::Unreachable,
+                        "a message came by a way that is not looked at",
+                    ));
+                }
+                Some(Err(_)) => event_wait = Duration::ZERO,
+            }
+        }
         if let Some(sink) = messages {
             self.take(wait, sink);
         }
@@ -588,8 +708,17 @@ impl Consumer for RdConsumer {
         if let Some(error) = failure {
             return Err(error);
         }
-        let assignments = self.assignments();
-        self.note(&assignments);
+        let mut assignments = self.assignments();
+        // The group says so where our share stays as it is, and waits for an answer all the same.
+        if assignments
+            .iter()
+            .any(|one| matches!(one, Assignment::Given(partitions) if partitions.is_empty()))
+        {
+            self.assign(&TopicPartitionList::new())?;
+            assignments.retain(
+                |one| !matches!(one, Assignment::Given(partitions) if partitions.is_empty()),
+            );
+        }
         Ok(assignments)
     }
 
@@ -608,41 +737,71 @@ impl Consumer for RdConsumer {
         let (again, new): (Vec<_>, Vec<_>) = starts
             .iter()
             .partition(|(partition, ..)| self.started.contains(partition));
+        let mut stuck = Vec::new();
         if !again.is_empty() {
             // What was fetched before is outdated by it, and never delivered.
             let sought = self
                 .consumer
                 .seek_partitions(list(&again), ANSWER_TIMEOUT)
                 .map_err(|error| self.refused("go back in", &error))?;
-            for element in sought.elements() {
-                element
-                    .error()
-                    .map_err(|error| self.refused("go back in", &error))?;
+            for start in again {
+                let told = sought.find_partition(&start.0.topic, start.0.number);
+                if told.is_none_or(|told| told.error().is_err()) {
+                    stuck.push(start);
+                }
             }
         }
-        if !new.is_empty() {
-            for (partition, ..) in &new {
-                self.queue.lead(&partition.topic, partition.number);
+        if !stuck.is_empty() {
+            // One that the client gave up reading is taken out and put in again. The answer to a question in between
+            // tells that it is out: only then are its messages led anew.
+            if self.consumer.context().is_owed.load(Ordering::Relaxed) {
+                return Err(self.refused(
+                    "go back in",
+                    &ClientError::Global(RDKafkaErrorCode::RebalanceInProgress),
+                ));
             }
             self.consumer
-                .incremental_assign(&list(&new))
-                .map_err(|error| self.refused("read partitions of", &error))?;
-            for (partition, ..) in new {
-                self.given.remove(partition);
-                self.started.insert(partition.clone());
-            }
+                .incremental_unassign(&list(&stuck))
+                .and_then(|()| self.consumer.assignment())
+                .map_err(|error| self.refused("go back in", &error))?;
+        }
+        for (partition, ..) in stuck.iter().chain(&new) {
+            self.queue
+                .lead(&partition.topic, partition.number)
+                .map_err(|code| self.refused("read partitions of", &ClientError::Global(code)))?;
+        }
+        let all: Vec<_> = stuck.into_iter().chain(new).collect();
+        if !all.is_empty() {
+            self.assign(&list(&all))?;
+            self.started
+                .extend(all.into_iter().map(|(partition, ..)| partition.clone()));
         }
         Ok(())
     }
 
     fn release(&mut self, partitions: &[Partition]) -> Result<(), KafkaError> {
+        // The client refuses a list with one that it does not have; an empty one is an answer, too.
+        let ours: Vec<&Partition> = partitions
+            .iter()
+            .filter(|partition| self.started.contains(*partition))
+            .collect();
+        self.consumer
+            .incremental_unassign(&listed(ours))
+            .map_err(|error| self.refused("let go partitions of", &error))?;
+        self.answered();
         for partition in partitions {
             self.started.remove(partition);
-            self.taken.remove(partition);
         }
-        self.consumer
-            .incremental_unassign(&listed(partitions))
-            .map_err(|error| self.refused("let go partitions of", &error))
+        Ok(())
+    }
+
+    fn bounds(&self, partition: &Partition) -> Result<(u64, u64), KafkaError> {
+        let (first, end) = self
+            .consumer
+            .fetch_watermarks(&partition.topic, partition.number, ANSWER_TIMEOUT)
+            .map_err(|error| self.refused("look at a partition of", &error))?;
+        let offset = |raw: i64| u64::try_from(raw).unwrap_or(0);
+        Ok((offset(first), offset(end)))
     }
 
     fn store(&mut self, positions: &[(Partition, u64)], metadata: &str) {
@@ -667,20 +826,16 @@ impl Drop for RdConsumer {
     fn drop(&mut self) {
         let context = self.consumer.context();
         context.closing.store(true, Ordering::Relaxed);
-        // What the group waits for is answered, else closing the client would wait for ever.
-        let untold = self.assignments();
-        self.note(&untold);
-        let answers = [
-            (&self.taken, BaseConsumer::incremental_unassign as Answer),
-            (&self.given, BaseConsumer::incremental_assign as Answer),
-        ];
-        for (partitions, answer) in answers {
-            if !partitions.is_empty()
-                && let Err(error) = answer(&self.consumer, &listed(partitions))
-            {
-                let reason = without_name(&error);
-                tracing::debug!(cluster = self.name, "leave the group: {reason}");
-            }
+        // The end goes first: what is answered behind it means that all is let go. What the group waits for must be
+        // answered, and only once; without it, dropping the client would wait for ever.
+        if self.consumer.close_queue().is_err() {
+            return;
+        }
+        if context.is_owed.swap(false, Ordering::Relaxed) {
+            context.is_answered.store(true, Ordering::Relaxed);
+            let _ = self
+                .consumer
+                .incremental_unassign(&TopicPartitionList::new());
         }
     }
 }

@@ -106,6 +106,8 @@ pub trait Sink {
     fn message(&mut self, partition: &Partition, message: Message<'_>);
     /// The partition's end was reached: the next message will have this offset or a later one.
     fn end(&mut self, partition: &Partition, offset: u64);
+    /// The broker says that it does not have the offset that is next.
+    fn out_of_range(&mut self, partition: &Partition);
 }
 
 /// What the group says of our share.
@@ -143,6 +145,12 @@ pub trait Consumer: std::fmt::Debug + Send {
     /// # Errors
     /// A client that refuses.
     fn release(&mut self, partitions: &[Partition]) -> Result<(), KafkaError>;
+
+    /// The first offset that is there, and that of what comes next. Waits for the network.
+    ///
+    /// # Errors
+    /// A cluster that does not answer or refuses.
+    fn bounds(&self, partition: &Partition) -> Result<(u64, u64), KafkaError>;
 
     /// Stores the group's positions, for whoever watches it. Failures are logged only.
     fn store(&mut self, positions: &[(Partition, u64)], metadata: &str);

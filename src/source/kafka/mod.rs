@@ -15,7 +15,7 @@ mod matching;
 mod native;
 mod reader;
 
-pub use client::{ClientOptions, connect};
+pub use client::{ClientOptions, Token, Tokens, ask, connect};
 pub use consumer::{
     Assignment, Cluster, Connection, Consumer, GroupPosition, Message, Partition, Seek, Sink,
     Topic, Topics,

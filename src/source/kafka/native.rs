@@ -30,6 +30,17 @@ use super::Message;
 /// The most messages taken at a time.
 const BATCH_MESSAGES_MAX: usize = 1_000;
 
+/// The errors of a partition that are told from others.
+const KNOWN_ERRORS: [RDKafkaErrorCode; 7] = [
+    RDKafkaErrorCode::AutoOffsetReset,
+    RDKafkaErrorCode::OffsetOutOfRange,
+    RDKafkaErrorCode::LogTruncation,
+    RDKafkaErrorCode::TopicAuthorizationFailed,
+    RDKafkaErrorCode::UnknownTopic,
+    RDKafkaErrorCode::UnknownTopicOrPartition,
+    RDKafkaErrorCode::UnknownPartition,
+];
+
 /// The most headers of a message that are looked at; Kafka knows no limit but a message's size.
 const HEADERS_MAX: usize = 1_000;
 
@@ -64,41 +75,39 @@ impl<C: ConsumerContext + 'static> MessageQueue<C> {
     }
 
     /// Leads a partition's messages into this queue, from its next start on. A start keeps what the application leads.
-    pub(super) fn lead(&self, topic: &str, partition: i32) {
-        let Ok(topic) = CString::new(topic) else {
-            return;
-        };
+    ///
+    /// # Errors
+    /// A partition that the client does not take.
+    pub(super) fn lead(&self, topic: &str, partition: i32) -> Result<(), RDKafkaErrorCode> {
+        let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
         // SAFETY: the client and both queues are alive; the string ends in a zero byte and outlives the call. The
         // partition's queue is given with a reference of ours, which is given back right after.
         unsafe {
             let native = self.consumer.client().native_ptr();
             let queue = sys::rd_kafka_queue_get_partition(native, topic.as_ptr(), partition);
-            if !queue.is_null() {
-                sys::rd_kafka_queue_forward(queue, self.queue.as_ptr());
-                sys::rd_kafka_queue_destroy(queue);
+            if queue.is_null() {
+                return Err(RDKafkaErrorCode::UnknownPartition);
             }
+            sys::rd_kafka_queue_forward(queue, self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(queue);
         }
+        Ok(())
     }
 
     /// Takes a batch after at most `wait`: each of it goes to `take` with its topic's name and partition.
     pub(super) fn batch(&self, wait: Duration, mut take: impl FnMut(&CStr, i32, Delivered<'_>)) {
-        let mut batch: [*mut sys::rd_kafka_message_t; BATCH_MESSAGES_MAX] =
-            [ptr::null_mut(); BATCH_MESSAGES_MAX];
-        let wait = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
-        // SAFETY: the array has room for as many pointers as are said; the call fills the first `taken` of them with
-        // messages that are ours to destroy, and says less than 0 only where it filled none.
-        let taken = unsafe {
-            sys::rd_kafka_consume_batch_queue(
-                self.queue.as_ptr(),
-                wait,
-                batch.as_mut_ptr(),
-                BATCH_MESSAGES_MAX,
-            )
-        };
+        let mut wait = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
         let mut headers = Vec::new();
-        for native in batch.iter().take(usize::try_from(taken).unwrap_or(0)) {
-            let owned = OwnedMessage(*native);
-            owned.deliver(&mut headers, &mut take);
+        for _ in 0..BATCH_MESSAGES_MAX {
+            // `rd_kafka_consume_batch_queue` would take a partition's end for a message, and go on behind it after the
+            // next change of the group: a record would be lost.
+            // SAFETY: the queue is alive; a message that is given is ours to destroy.
+            let native = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), wait) };
+            if native.is_null() {
+                return;
+            }
+            wait = 0;
+            OwnedMessage(native).deliver(&mut headers, &mut take);
         }
     }
 }
@@ -125,45 +134,60 @@ impl OwnedMessage {
         headers: &mut Vec<(&'static [u8], Option<&'static [u8]>)>,
         take: &mut impl FnMut(&CStr, i32, Delivered<'_>),
     ) {
-        // SAFETY: the pointer is of a batch, not null, and lives until `drop`; nothing changes it meanwhile.
-        let message = unsafe { &*self.0 };
-        let topic = if message.rkt.is_null() {
+        let place = self.0;
+        // SAFETY: the pointer is not null, and the message lives until `drop`; nothing changes it meanwhile. The
+        // fields are read one by one: a broker's newer error code is no value of the binding's enumeration, and is
+        // read as the number that it is.
+        let (error, topic, partition, offset, value, value_length, key, key_length) = unsafe {
+            (
+                (&raw const (*place).err).cast::<i32>().read(),
+                (*place).rkt,
+                (*place).partition,
+                (*place).offset,
+                (*place).payload,
+                (*place).len,
+                (*place).key,
+                (*place).key_len,
+            )
+        };
+        let topic = if topic.is_null() {
             c""
         } else {
             // SAFETY: a topic's name ends in a zero byte and lives as long as the topic, which the message holds.
-            unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt)) }
+            unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(topic)) }
         };
-        let offset = u64::try_from(message.offset).unwrap_or(0);
-        let delivered = match message.err {
-            sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                headers.clear();
-                self.headers(headers);
-                // SAFETY: the message lives until `drop`. Its epoch is −1 where there is none.
-                let epoch = unsafe { sys::rd_kafka_message_leader_epoch(self.0) };
-                Delivered::Message(Message {
-                    offset,
-                    leader_epoch: (epoch >= 0).then_some(epoch),
-                    // SAFETY: librdkafka gives null or the start of as many bytes, which live as the message does.
-                    value: unsafe { bytes(message.payload, message.len) },
-                    // SAFETY: as of the value.
-                    key: unsafe { bytes(message.key, message.key_len) },
-                    timestamp_ms: self.timestamp_ms(),
-                    headers,
-                })
-            }
-            sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Delivered::End(offset),
-            error => {
-                // SAFETY: of an error the value is its text, and lives as the message does.
-                let reason = unsafe { bytes(message.payload, message.len) };
-                let code = RDKafkaErrorCode::from(error);
-                let reason = reason.map_or_else(
-                    || code.to_string(),
-                    |text| String::from_utf8_lossy(text).into_owned(),
-                );
-                Delivered::Error(code, reason)
-            }
+        let offset = u64::try_from(offset).unwrap_or(0);
+        let delivered = if error == RDKafkaErrorCode::NoError as i32 {
+            headers.clear();
+            self.headers(headers);
+            // SAFETY: the message lives until `drop`. Its epoch is −1 where there is none.
+            let epoch = unsafe { sys::rd_kafka_message_leader_epoch(place) };
+            Delivered::Message(Message {
+                offset,
+                leader_epoch: (epoch >= 0).then_some(epoch),
+                // SAFETY: librdkafka gives null or the start of as many bytes, which live as the message does.
+                value: unsafe { bytes(value, value_length) },
+                // SAFETY: as of the value.
+                key: unsafe { bytes(key, key_length) },
+                timestamp_ms: self.timestamp_ms(),
+                headers,
+            })
+        } else if error == RDKafkaErrorCode::PartitionEOF as i32 {
+            Delivered::End(offset)
+        } else {
+            let code = KNOWN_ERRORS
+                .into_iter()
+                .find(|code| *code as i32 == error)
+                .unwrap_or(RDKafkaErrorCode::Unknown);
+            // SAFETY: of an error the value is its text, and lives as the message does.
+            let reason = unsafe { bytes(value, value_length) };
+            let reason = reason.map_or_else(
+                || format!("error {error}"),
+                |text| String::from_utf8_lossy(text).into_owned(),
+            );
+            Delivered::Error(code, reason)
         };
-        take(topic, message.partition, delivered);
+        take(topic, partition, delivered);
         headers.clear();
     }
 

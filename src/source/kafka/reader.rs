@@ -18,7 +18,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Assignment, Consumer, KafkaError, Message, Partition, Sink, blocks::PartitionBlocks};
+use super::{
+    Assignment, Consumer, KafkaError, KafkaErrorKind, Message, Partition, Sink,
+    blocks::PartitionBlocks,
+};
 use crate::{
     record::SourceInfo,
     source::{BlockOptions, Read, blocks::Pool},
@@ -97,6 +100,8 @@ pub struct KafkaReader {
 struct Blocks {
     reading: HashMap<Partition, PartitionBlocks>,
     waiting: VecDeque<Read>,
+    /// Those of which the broker says that it lacks the next offset.
+    out_of_range: Vec<Partition>,
 }
 
 impl Sink for Blocks {
@@ -116,6 +121,10 @@ impl Sink for Blocks {
         blocks.end(offset);
         self.waiting.extend(blocks.take().map(Read::Block));
     }
+
+    fn out_of_range(&mut self, partition: &Partition) {
+        self.out_of_range.push(partition.clone());
+    }
 }
 
 impl KafkaReader {
@@ -130,6 +139,7 @@ impl KafkaReader {
             blocks: Blocks {
                 reading: HashMap::new(),
                 waiting: VecDeque::new(),
+                out_of_range: Vec::new(),
             },
             failure: None,
         }
@@ -157,6 +167,8 @@ impl KafkaReader {
         let done = match command {
             Command::Attach(session) => {
                 self.detach();
+                // It was of a session that is over.
+                self.failure = None;
                 if !self.owned.is_empty() {
                     let given = Assignment::Given(self.owned.iter().cloned().collect());
                     self.blocks.waiting.push_back(Read::Group(given));
@@ -198,6 +210,11 @@ impl KafkaReader {
                 self.failure.get_or_insert(error);
             }
         }
+        for partition in std::mem::take(&mut self.blocks.out_of_range) {
+            if let Err(error) = self.look_closer(&partition) {
+                self.failure.get_or_insert(error);
+            }
+        }
         let now = Instant::now();
         for blocks in self.blocks.reading.values_mut() {
             let is_due = blocks
@@ -208,6 +225,39 @@ impl KafkaReader {
             }
         }
         self.send();
+    }
+
+    /// What a broker says of one fetch is not believed at once: it may be of an earlier one, or of a moment when the
+    /// partition moved. Where the offset is there, reading goes on at it.
+    fn look_closer(&mut self, partition: &Partition) -> Result<(), KafkaError> {
+        let Some(next) = self
+            .blocks
+            .reading
+            .get(partition)
+            .map(PartitionBlocks::next)
+        else {
+            return Ok(());
+        };
+        let (first, end) = self.consumer.bounds(partition)?;
+        if (first..=end).contains(&next) {
+            tracing::debug!(%partition, next, first, end, "the broker had the offset out of range, and has it");
+            return self.consumer.start(&[(partition.clone(), next, None)]);
+        }
+        let what = if next < first {
+            format!("the topic begins at {first}: retention, or another hand, took what was before")
+        } else {
+            format!(
+                "the topic ends at {end}: its last records were lost, as when a leader is elected that lacks them"
+            )
+        };
+        Err(KafkaError::new(
+            format!("go on in {partition} at offset {next}"),
+            KafkaErrorKind::PositionsLost,
+            format!(
+                "{what}. `frazil offsets show DATASET` shows both; `frazil offsets set DATASET --source ID --position \
+                 OFFSET` says where to go on"
+            ),
+        ))
     }
 
     fn assigned(&mut self, assignment: Assignment) {

@@ -16,7 +16,7 @@ use crate::{
     catalog::LoadedTable,
     dead_letters,
     error::{TableError, TableErrorKind},
-    state::{OperatorAction, SourceIdentity, State},
+    state::{OperatorAction, SourceIdentity, SourceState, State},
 };
 
 /// What an operator asks for, and on whose word.
@@ -46,6 +46,15 @@ pub enum PositionChange {
         /// What the source is as of that position; `None`: as it was.
         identity: Option<SourceIdentity>,
     },
+    /// Add a source that the state does not have.
+    Add {
+        /// The id that adding it makes: the state's `sources_version` + 1, + 2, … in the order of the changes.
+        source: u64,
+        /// The next position to read.
+        position: u64,
+        /// What it is.
+        identity: SourceIdentity,
+    },
     /// Forget the source: met again, it is a new one.
     Forget {
         /// The source's id in the state.
@@ -57,7 +66,9 @@ impl PositionChange {
     /// The id of the source that it changes.
     pub fn source(&self) -> u64 {
         match self {
-            Self::Set { source, .. } | Self::Forget { source } => *source,
+            Self::Set { source, .. } | Self::Add { source, .. } | Self::Forget { source } => {
+                *source
+            }
         }
     }
 }
@@ -255,6 +266,26 @@ impl SetPlan {
                     committed.identity = identity.clone();
                 }
             }
+            PositionChange::Add {
+                source,
+                position,
+                identity,
+            } => {
+                if *source != state.sources_version + 1 {
+                    return Err(TableError::new(
+                        &self.name,
+                        TableErrorKind::Conflicts,
+                        "a writer added sources meanwhile; set the positions again".to_owned(),
+                    ));
+                }
+                state.sources_version = *source;
+                let added = SourceState {
+                    identity: identity.clone(),
+                    position: *position,
+                    commit: self.id,
+                };
+                state.sources.insert(*source, added);
+            }
             PositionChange::Forget { source } => {
                 if state.sources.remove(source).is_none() {
                     return Err(self.no_source(*source));
@@ -280,6 +311,9 @@ impl SetPlan {
             .take(100)
             .map(|change| match change {
                 PositionChange::Set {
+                    source, position, ..
+                }
+                | PositionChange::Add {
                     source, position, ..
                 } => (*source, Some(*position)),
                 PositionChange::Forget { source } => (*source, None),

@@ -61,7 +61,47 @@ impl Consumer for Scripted {
         Ok(())
     }
 
+    fn bounds(&self, _: &Partition) -> Result<(u64, u64), KafkaError> {
+        Ok((5, 20))
+    }
+
     fn store(&mut self, _: &[(Partition, u64)], _: &str) {}
+}
+
+#[test]
+fn an_offset_out_of_range_is_looked_at_before_it_is_believed() {
+    let consumer = Scripted::default();
+    let mut reader = reader(&consumer);
+    consumer.assign(Assignment::Given(vec![
+        partition(0),
+        partition(1),
+        partition(2),
+    ]));
+    reader.step(Duration::ZERO);
+    let (sender, mut session) = tokio::sync::mpsc::channel(8);
+    reader.obey(Command::Attach(sender));
+    reader.obey(Command::Start(vec![
+        start(0, 20),
+        start(1, 4),
+        start(2, 21),
+    ]));
+    reader.step(Duration::ZERO);
+    group(session.try_recv().ok());
+    for (number, told) in [(0, None), (1, Some("begins at 5")), (2, Some("ends at 20"))] {
+        reader.blocks.out_of_range(&partition(number));
+        reader.step(Duration::ZERO);
+        match (session.try_recv().ok(), told) {
+            (None, None) => {
+                let started = consumer.0.lock().unwrap().started.last().cloned();
+                assert_eq!(started, Some((partition(0), 20)));
+            }
+            (Some(Read::KafkaFailed(error)), Some(told)) => {
+                assert!(error.to_string().contains(told), "{error}");
+                assert_eq!(error.kind, KafkaErrorKind::PositionsLost);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn partition(number: i32) -> Partition {
