@@ -31,7 +31,7 @@ use crate::source::{
 const LINGER: Duration = Duration::from_millis(100);
 
 /// How long leaving the group may take.
-const CLOSE_MAX: Duration = Duration::from_secs(60);
+const CLOSE_MAX: Duration = Duration::from_mins(1);
 
 /// Attempts to put partitions into the table's state, each lost to another writer.
 const REGISTER_ATTEMPTS_MAX: u32 = 32;

@@ -45,7 +45,7 @@ pub(super) enum End {
 
 /// How long the group waits for what was read of partitions that it takes away: well under librdkafka's
 /// `max.poll.interval.ms` of five minutes, after which it would give them to others without asking.
-const HAND_OVER_MAX: Duration = Duration::from_secs(60);
+const HAND_OVER_MAX: Duration = Duration::from_mins(1);
 
 /// How often a run with an end looks whether others have reached theirs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

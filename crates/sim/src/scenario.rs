@@ -111,7 +111,7 @@ pub fn run(scenario: &Scenario, seed: u64, plan: FaultPlan) -> Report {
         let live = |life: Life| live(scenario, &journal, life);
         let writers = lives::all(&world, scenario.writers, scenario.clock_skew_max, live);
         join(writers, run_operator(scenario, &world)).await;
-        lives::last(&world, scenario.writers, live).await
+        Box::pin(lives::last(&world, scenario.writers, live)).await
     });
     lives::report(
         world,

@@ -140,19 +140,18 @@ pub(super) fn changes(
         // The leader's epoch is of the record before the position, which is not looked at.
         identity.leader_epoch = None;
         let identity = SourceIdentity::Kafka(identity);
-        changes.push(match known {
-            Some(source) => PositionChange::Set {
+        changes.push(if let Some(source) = known {
+            PositionChange::Set {
                 source,
                 position,
                 identity: Some(identity),
-            },
-            None => {
-                next += 1;
-                PositionChange::Add {
-                    source: next,
-                    position,
-                    identity,
-                }
+            }
+        } else {
+            next += 1;
+            PositionChange::Add {
+                source: next,
+                position,
+                identity,
             }
         });
     }

@@ -469,8 +469,8 @@ impl Cluster for RdCluster {
                 .topics()
                 .iter()
                 .filter(|topic| topic.name() == name)
-                .flat_map(|topic| topic.partitions())
-                .map(|partition| partition.id())
+                .flat_map(rdkafka::metadata::MetadataTopic::partitions)
+                .map(rdkafka::metadata::MetadataPartition::id)
                 .collect();
             partitions.sort_unstable();
             found.push(Topic {
@@ -630,13 +630,12 @@ impl RdConsumer {
                     last
                 }
                 _ => {
-                    let name = match names.get(topic) {
-                        Some(name) => Arc::clone(name),
-                        None => {
-                            let name: Arc<str> = topic.to_string_lossy().into();
-                            names.insert(topic.to_owned(), Arc::clone(&name));
-                            name
-                        }
+                    let name = if let Some(name) = names.get(topic) {
+                        Arc::clone(name)
+                    } else {
+                        let name: Arc<str> = topic.to_string_lossy().into();
+                        names.insert(topic.to_owned(), Arc::clone(&name));
+                        name
                     };
                     last.insert(Partition {
                         topic: name,

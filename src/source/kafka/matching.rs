@@ -31,6 +31,9 @@ pub struct Matched {
     pub added: Vec<(Partition, KafkaIdentity)>,
 }
 
+/// A source of the table: its id, its position, what it is.
+type Known<'a> = (u64, u64, &'a KafkaIdentity);
+
 /// Finds each partition among the table's sources, by the cluster's and the topic's ids.
 ///
 /// A broker before 2.8 has no topic ids, and a table that was written through one holds none: then the name decides.
@@ -38,7 +41,7 @@ pub struct Matched {
 /// # Errors
 /// A topic whose name the table knows with another id, or of another cluster.
 pub fn match_topics(state: &State, topics: &[Topic]) -> Result<Matched, KafkaError> {
-    let mut sources: HashMap<(&str, i32), Vec<(u64, u64, &KafkaIdentity)>> = HashMap::new();
+    let mut sources: HashMap<(&str, i32), Vec<Known<'_>>> = HashMap::new();
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for (id, source) in &state.sources {
         if let SourceIdentity::Kafka(identity) = &source.identity {

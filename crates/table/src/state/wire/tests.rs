@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::{FileIdentity, SourceIdentity, SourceState};
+use crate::state::{FileIdentity, KafkaIdentity, KafkaTopic, SourceIdentity, SourceState};
 
 fn properties(state: &State) -> HashMap<String, String> {
     encode(state).into_iter().collect()
@@ -64,6 +64,21 @@ fn a_thousand_sources_stay_small() {
     let (bytes, properties) = size(&partitions);
     println!("1,000 sources without a file: {bytes} bytes in {properties} properties");
     assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
+
+    for (number, source) in (0..).zip(partitions.sources.values_mut()) {
+        source.identity = SourceIdentity::Kafka(KafkaIdentity {
+            topic: KafkaTopic {
+                cluster_id: "axqyYGPFTqiP0TTg0qSSJA".to_owned(),
+                topic_id: Some(Uuid::from_u128(5)),
+                name: "shop.web.access".to_owned(),
+            },
+            partition: number,
+            leader_epoch: Some(123),
+        });
+    }
+    let (bytes, properties) = size(&partitions);
+    println!("1,000 partitions of a topic: {bytes} bytes in {properties} properties");
+    assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
 }
 
 /// A state's bytes and how many properties they are in, none too long for a Hive Metastore.
@@ -82,7 +97,7 @@ fn size(state: &State) -> (usize, usize) {
 fn path_length(source: &SourceState) -> usize {
     match &source.identity {
         SourceIdentity::File(file) => file.path.len(),
-        SourceIdentity::StandardInput => 0,
+        SourceIdentity::StandardInput | SourceIdentity::Kafka(_) => 0,
     }
 }
 
