@@ -14,26 +14,13 @@ use frazil_sim::{
     fault::{Event, Fault, FaultPlan, RandomFaults},
     foreign::{Deed, ForeignAction},
     scenario::table_name,
-    sweep::Sweep,
+    sweep::{Sweep, seeds},
 };
 
 use crate::run::{Scene, run};
 
-/// Seeds in an ordinary run; `FRAZIL_SIM_SEEDS` asks for others.
+/// Seeds in an ordinary run.
 const SEEDS: u64 = 200;
-
-fn seeds() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own size is no setting of frazil's"
-    )]
-    let asked = std::env::var("FRAZIL_SIM_SEEDS");
-    asked.map_or(SEEDS, |asked| {
-        asked
-            .parse()
-            .expect("FRAZIL_SIM_SEEDS is the number of seeds")
-    })
-}
 
 fn interleaved() -> FaultPlan {
     FaultPlan {
@@ -128,7 +115,7 @@ fn random() -> FaultPlan {
 
 #[test]
 fn faults_and_other_engines_at_random() {
-    let seeds: Vec<u64> = (0..seeds()).collect();
+    let seeds: Vec<u64> = seeds(SEEDS).collect();
     let sweep = Sweep::over(&seeds, |seed| {
         let scene = if seed % 2 == 0 {
             Scene::two_writers()

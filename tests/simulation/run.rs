@@ -80,7 +80,7 @@ pub(crate) fn run(scene: &Scene, seed: u64, plan: FaultPlan) -> Report {
             finish_files(scene, &disk);
             lives::all(&world, 1, scene.clock_skew_max, live).await;
         }
-        lives::last(&world, scene.writers, live).await
+        Box::pin(lives::last(&world, scene.writers, live)).await
     });
     lives::report(world, end, &scenario::table_name(), &scene.files, &[])
 }

@@ -206,3 +206,16 @@ impl Sweep {
         );
     }
 }
+
+/// The seeds of a random family: those that `FRAZIL_SIM_SEEDS` asks for, as `N` or `FIRST..END`, else the first `usual`.
+pub fn seeds(usual: u64) -> Range<u64> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's own size is no setting of frazil's"
+    )]
+    let asked = std::env::var("FRAZIL_SIM_SEEDS");
+    let Ok(asked) = asked else { return 0..usual };
+    let (first, end) = asked.split_once("..").unwrap_or(("0", &asked));
+    let number = |text: &str| text.parse().expect("FRAZIL_SIM_SEEDS is N or FIRST..END");
+    number(first)..number(end)
+}
