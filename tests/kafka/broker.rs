@@ -12,7 +12,7 @@ use rdkafka::{
 };
 
 /// How long a single call may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A broker of the test's own, gone with it.
 pub(crate) struct Broker {
@@ -68,14 +68,18 @@ impl Broker {
                 topic = topic.set(key, value);
             }
             let made = admin.create_topics(&[topic], options).await.unwrap();
-            made.into_iter().for_each(|one| drop(one.unwrap()));
+            for one in made {
+                one.unwrap();
+            }
         });
     }
 
     pub(crate) fn delete_topic(&self, name: &str) {
         self.admin(async |admin, options| {
             let gone = admin.delete_topics(&[name], options).await.unwrap();
-            gone.into_iter().for_each(|one| drop(one.unwrap()));
+            for one in gone {
+                one.unwrap();
+            }
         });
     }
 
@@ -83,7 +87,9 @@ impl Broker {
         self.admin(async |admin, options| {
             let more = NewPartitions::new(name, partitions);
             let made = admin.create_partitions(&[more], options).await.unwrap();
-            made.into_iter().for_each(|one| drop(one.unwrap()));
+            for one in made {
+                one.unwrap();
+            }
         });
     }
 
