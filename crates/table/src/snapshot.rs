@@ -95,7 +95,8 @@ impl Ticket {
             .max(last_snapshot_ms)
             .max(last_logged_ms)
             .max(base.last_updated_ms())
-            + 1;
+            // One is left for a snapshot beside it.
+            + 2;
         Self {
             snapshot_id,
             sequence_number: base.next_sequence_number(),
@@ -533,16 +534,15 @@ fn updates(
         .with_summary(written.summary)
         .with_schema_id(base.current_schema_id())
         .build();
-    let mut updates = vec![
-        TableUpdate::AddSnapshot { snapshot },
-        TableUpdate::SetSnapshotRef {
-            ref_name: MAIN_BRANCH.to_string(),
-            reference: SnapshotReference::new(ticket.snapshot_id, main_retention(base)),
-        },
-    ];
+    let mut updates = vec![TableUpdate::AddSnapshot { snapshot }];
     if let (Some(kept), Some(list)) = (&change.kept, written.kept_list) {
         updates.extend(kept.updates(base, ticket, list));
     }
+    // Last, so that the table was last updated by it.
+    updates.push(TableUpdate::SetSnapshotRef {
+        ref_name: MAIN_BRANCH.to_string(),
+        reference: SnapshotReference::new(ticket.snapshot_id, main_retention(base)),
+    });
     if !change.set_properties.is_empty() {
         updates.push(TableUpdate::SetProperties {
             updates: change.set_properties.into_iter().collect(),

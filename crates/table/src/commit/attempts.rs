@@ -32,6 +32,10 @@ const WINDOW_ATTEMPTS: u32 = 24;
 /// The least that an attempt counts for, so that none is tried over and over in no time.
 const ATTEMPT_TIME_MIN: Duration = Duration::from_millis(1);
 
+/// How often an older table than one seen before is taken for a stale answer. After that it is the truth: the table
+/// went back.
+const STALE_READS_MAX: u32 = 5;
+
 /// How long is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -118,6 +122,10 @@ struct Met {
     conflicts: u32,
     /// The table's last sequence number when it was first looked at.
     first_number: Option<i64>,
+    /// The newest that was seen of it.
+    newest_number: i64,
+    /// Older tables seen since, one after the other, while a swap's outcome was not known.
+    stale_reads: u32,
     /// Commits of others since.
     passed: u32,
     /// The manifests of the last attempt, which is certainly lost, and where they lie.
@@ -158,6 +166,10 @@ impl Attempts {
                     continue;
                 }
             };
+            if met.is_stale(base.as_ref()) {
+                self.wait_unknown(name, met).await?;
+                continue;
+            }
             met.see(base.as_ref());
             tickets.snapshot_id = met.kept.as_ref().map(|(added, _)| added.snapshot_id);
             let step = plan.decide(base.as_ref(), &tickets).await;
@@ -311,12 +323,23 @@ impl Attempts {
 }
 
 impl Met {
+    /// Whether a table is older than one seen before, and must not tell how a swap ended: a catalog that answers from
+    /// a replica would have a commit that is there, or about to be, called fenced.
+    fn is_stale(&mut self, base: Option<&LoadedTable>) -> bool {
+        let is_older = base.is_some_and(|base| {
+            self.unknown.is_some() && base.metadata.last_sequence_number() < self.newest_number
+        });
+        self.stale_reads = if is_older { self.stale_reads + 1 } else { 0 };
+        is_older && self.stale_reads <= STALE_READS_MAX
+    }
+
     /// Counts the commits of others.
     fn see(&mut self, base: Option<&LoadedTable>) {
         if let Some(base) = base {
             let number = base.metadata.last_sequence_number();
             let passed = number - *self.first_number.get_or_insert(number);
             self.passed = u32::try_from(passed).unwrap_or(0);
+            self.newest_number = self.newest_number.max(number);
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! What keeps it from other engines' clean-up is in [`Kept`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iceberg::spec::TableMetadata;
 
@@ -18,6 +18,7 @@ use crate::{
     state::{
         SourceState, State,
         finished::{self, FinishedFile},
+        wire,
     },
     storage::StorageErrorKind,
 };
@@ -71,10 +72,32 @@ pub(crate) async fn unless_moved_on<T>(
     };
     let again = attempts.catalog.load(&base.name).await;
     let again = again.map_err(|e| TableError::catalog(&base.name, &e))?;
-    if again.is_none_or(|again| again.metadata_location != base.metadata_location) {
-        return Ok(None);
+    // By its content's hash: another commit that names the same file does not bring it back.
+    match again {
+        Some(again) if named(&again) == named(base) => Err(error),
+        _ => Ok(None),
     }
-    Err(error)
+}
+
+/// The file that a table's state names.
+fn named(table: &LoadedTable) -> Option<FinishedFile> {
+    wire::decode(table.metadata.properties()).ok()??.finished
+}
+
+/// Gives a table a file of its own, where its state names one of another table: that one's clean-up would delete
+/// it, and this one's the other's.
+pub(crate) async fn own(table: &LoadedTable, next: &mut State) -> Result<(), TableError> {
+    let folder = metadata_file::folder(&table.metadata);
+    let Some(file) = next
+        .finished
+        .as_ref()
+        .filter(|file| !file.path.starts_with(&format!("{folder}/")))
+    else {
+        return Ok(());
+    };
+    let all = read(table, file).await?;
+    next.finished = Some(write(table, &all).await?);
+    Ok(())
 }
 
 /// Takes those of the wanted sources that are in the file back into the state: they go on.
@@ -129,7 +152,7 @@ pub(crate) async fn move_out(
 pub(crate) async fn forget(
     table: &LoadedTable,
     next: &mut State,
-    forgotten: &[u64],
+    forgotten: &BTreeSet<u64>,
 ) -> Result<(), TableError> {
     let Some(file) = &next.finished else {
         return Ok(());

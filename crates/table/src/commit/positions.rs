@@ -1,6 +1,6 @@
 //! What an operator may do to positions: `frazil offsets set`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
@@ -207,6 +207,9 @@ impl SetPlan {
     /// Makes all changes, also of finished sources.
     async fn change(&self, base: &LoadedTable, next: &mut State) -> Result<(), TableError> {
         self.accept_lost_sources(base, next).await?;
+        if self.changes.accept_history {
+            finished::own(base, next).await?;
+        }
         let named = self.changes.changes.iter().map(PositionChange::source);
         finished::recall(base, next, named).await?;
         for change in &self.changes.changes {
@@ -242,7 +245,7 @@ impl SetPlan {
         }
     }
 
-    fn forgotten(&self) -> Vec<u64> {
+    fn forgotten(&self) -> BTreeSet<u64> {
         let changes = self.changes.changes.iter();
         changes
             .filter(|change| matches!(change, PositionChange::Forget { .. }))

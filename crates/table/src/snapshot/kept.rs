@@ -59,7 +59,8 @@ impl Kept {
             .with_snapshot_id(self.snapshot_id)
             .with_parent_snapshot_id(None)
             .with_sequence_number(sequence_number(ticket))
-            .with_timestamp_ms(ticket.timestamp_ms)
+            // Before the commit's own: readers that look for a time among all snapshots find that one.
+            .with_timestamp_ms(ticket.timestamp_ms - 1)
             .with_manifest_list(manifest_list)
             .with_summary(Summary {
                 operation: Operation::Append,

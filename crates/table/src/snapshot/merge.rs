@@ -15,7 +15,13 @@ use iceberg::spec::{Manifest, ManifestFile, PartitionSpecRef, SchemaRef};
 
 use self::plan::{MERGED_MANIFESTS_MAX, Policy, plan};
 use super::{Attempt, is_plain_data};
-use crate::{error::TableError, storage::iceberg_io};
+use crate::{
+    error::TableError,
+    storage::{StorageErrorKind, iceberg_io},
+};
+
+/// Runs that are tried in one commit, each after one that turned out not to be mergeable.
+const RUNS_TRIED_MAX: usize = 2;
 
 impl Attempt<'_> {
     /// The existing manifests, some of them merged. The new ones stand before them in the list
@@ -33,16 +39,24 @@ impl Attempt<'_> {
         }
         // Data manifests first, in their order; the others as they are.
         let (mut listed, others): (Vec<_>, Vec<_>) = existing.into_iter().partition(is_plain_data);
-        let places = plan(&listed, added, &policy);
-        if let Some(first) = places.first() {
+        // Some that cannot be merged must not keep the others from it.
+        let mut left = Vec::new();
+        for _ in 0..RUNS_TRIED_MAX {
+            let places = plan(&listed, added, &policy);
+            let Some(first) = places.first() else { break };
             let run: Vec<_> = places.iter().map(|place| listed[*place].clone()).collect();
             if let Some(merged) = self.merge_run(&run).await? {
                 listed[*first] = merged;
                 for gone in places[1..].iter().rev() {
                     listed.remove(*gone);
                 }
+                break;
+            }
+            for place in places.iter().rev() {
+                left.push(listed.remove(*place));
             }
         }
+        listed.extend(left.into_iter().rev());
         listed.extend(others);
         Ok(listed)
     }
@@ -58,6 +72,7 @@ impl Attempt<'_> {
             Err(error) => return self.unmergeable(&error),
         };
         let Some((spec, schema)) = self.common_spec_and_schema(run, &manifests) else {
+            self.leave("they are not of the table's partition spec");
             return Ok(None);
         };
         let mut writer = self.manifest_writer(Some(self.ticket.snapshot_id), &spec, &schema)?;
@@ -107,9 +122,11 @@ impl Attempt<'_> {
             .await
     }
 
-    /// A storage that fails is for the caller to hear of; anything else leaves the run as it is.
+    /// A storage that fails is for the caller to hear of; anything else leaves the run as it is. An append has no need
+    /// of a manifest that is gone.
     fn unmergeable(&self, error: &iceberg::Error) -> Result<Option<ManifestFile>, TableError> {
-        if let Some(storage) = iceberg_io::storage_cause(error) {
+        let storage = iceberg_io::storage_cause(error);
+        if let Some(storage) = storage.filter(|one| one.kind != StorageErrorKind::NotFound) {
             return Err(TableError::storage(&self.base.name, &storage));
         }
         self.leave(&error.to_string());
