@@ -216,7 +216,7 @@ impl Plan for CommitPlan {
         };
         let mut next = apply(&state, &self.checkpoint);
         let (id, most) = (self.checkpoint.id, self.finished_sources_max);
-        let moved = finished::move_out(base, &mut next, id, most).await;
+        let moved = finished::move_out(base, &mut next, id, most, tickets.ids.as_ref()).await;
         let moved = finished::unless_moved_on(&self.attempts, base, moved).await?;
         if moved.is_none() {
             return Ok(Step::Again);

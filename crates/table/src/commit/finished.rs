@@ -1,13 +1,14 @@
 //! Finished sources between a table's state and the file that the state names.
 //!
-//! The file is written before the commit that names it, whole, under a name that is its content's
-//! hash. Two writers may write the same one, so that nobody deletes it, not even for an attempt that
-//! is certainly lost: orphan removal takes those that no metadata names.
+//! The file is written before the commit that names it, whole, under a name of its own that holds its
+//! content's hash. Nobody deletes it, not even for an attempt that is certainly lost: orphan removal
+//! takes those that no metadata names.
 //!
 //! What keeps it from other engines' clean-up is in [`Kept`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use frazil_service::clock::Ids;
 use iceberg::spec::TableMetadata;
 
 use super::{Committer, OpenTable, attempts::Attempts};
@@ -86,7 +87,11 @@ fn named(table: &LoadedTable) -> Option<FinishedFile> {
 
 /// Gives a table a file of its own, where its state names one of another table: that one's clean-up would delete
 /// it, and this one's the other's.
-pub(crate) async fn own(table: &LoadedTable, next: &mut State) -> Result<(), TableError> {
+pub(crate) async fn own(
+    table: &LoadedTable,
+    next: &mut State,
+    ids: &dyn Ids,
+) -> Result<(), TableError> {
     let folder = metadata_file::folder(&table.metadata);
     let Some(file) = next
         .finished
@@ -96,7 +101,7 @@ pub(crate) async fn own(table: &LoadedTable, next: &mut State) -> Result<(), Tab
         return Ok(());
     };
     let all = read(table, file).await?;
-    next.finished = Some(write(table, &all).await?);
+    next.finished = Some(write(table, &all, ids).await?);
     Ok(())
 }
 
@@ -132,6 +137,7 @@ pub(crate) async fn move_out(
     next: &mut State,
     by: uuid::Uuid,
     sources_max: usize,
+    ids: &dyn Ids,
 ) -> Result<(), TableError> {
     let moved = finished::take(next, by, sources_max);
     if moved.is_empty() {
@@ -144,7 +150,7 @@ pub(crate) async fn move_out(
     // What came back goes on, and what the file said of it is over.
     all.retain(|id, _| !next.sources.contains_key(id));
     all.extend(moved);
-    next.finished = Some(write(table, &all).await?);
+    next.finished = Some(write(table, &all, ids).await?);
     Ok(())
 }
 
@@ -153,6 +159,7 @@ pub(crate) async fn forget(
     table: &LoadedTable,
     next: &mut State,
     forgotten: &BTreeSet<u64>,
+    ids: &dyn Ids,
 ) -> Result<(), TableError> {
     let Some(file) = &next.finished else {
         return Ok(());
@@ -163,7 +170,7 @@ pub(crate) async fn forget(
     if all.is_empty() {
         next.finished = None;
     } else if all.len() < before {
-        next.finished = Some(write(table, &all).await?);
+        next.finished = Some(write(table, &all, ids).await?);
     }
     Ok(())
 }
@@ -213,10 +220,15 @@ pub(crate) async fn read(
 async fn write(
     table: &LoadedTable,
     sources: &BTreeMap<u64, SourceState>,
+    ids: &dyn Ids,
 ) -> Result<FinishedFile, TableError> {
     let encoded = finished::encode(sources);
-    let file = FinishedFile::of(&encoded, &metadata_file::folder(&table.metadata));
-    // Also where there is one: written just now, it is too young for anyone's orphan removal.
+    // Never over one that is there: a write that breaks off would leave half of a file that a table names.
+    let file = FinishedFile::of(
+        &encoded,
+        &metadata_file::folder(&table.metadata),
+        ids.uuid(),
+    );
     let written = table.storage.write(&file.path, encoded.bytes.into()).await;
     written.map_err(|error| TableError::storage(&table.name, &error))?;
     Ok(file)

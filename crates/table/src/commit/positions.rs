@@ -208,7 +208,7 @@ impl SetPlan {
     async fn change(&self, base: &LoadedTable, next: &mut State) -> Result<(), TableError> {
         self.accept_lost_sources(base, next).await?;
         if self.changes.accept_history {
-            finished::own(base, next).await?;
+            finished::own(base, next, self.attempts.tickets.ids.as_ref()).await?;
         }
         let named = self.changes.changes.iter().map(PositionChange::source);
         finished::recall(base, next, named).await?;
@@ -219,7 +219,7 @@ impl SetPlan {
         if forgotten.is_empty() {
             return Ok(());
         }
-        finished::forget(base, next, &forgotten).await
+        finished::forget(base, next, &forgotten, self.attempts.tickets.ids.as_ref()).await
     }
 
     /// Forgets the finished sources where their file is lost and that is accepted.

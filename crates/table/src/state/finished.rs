@@ -54,11 +54,11 @@ pub struct FinishedFile {
 }
 
 impl FinishedFile {
-    /// The file of that content in a folder.
-    pub fn of(encoded: &Encoded, folder: &str) -> Self {
+    /// The file of that content in a folder, by an id of its own.
+    pub fn of(encoded: &Encoded, folder: &str, written: Uuid) -> Self {
         let hash = format!("{:032x}", xxh3_128(&encoded.bytes));
         Self {
-            path: format!("{folder}/finished-sources-{hash}.puffin"),
+            path: format!("{folder}/finished-sources-{hash}-{written}.puffin"),
             hash,
             bytes: encoded.bytes.len() as u64,
             footer_bytes: encoded.footer_bytes,

@@ -61,10 +61,6 @@ impl Catalog for FaultyCatalog {
         self.inner.load(name).await
     }
 
-    async fn may_be_current(&self, base: &LoadedTable) -> bool {
-        self.inner.may_be_current(base).await
-    }
-
     async fn create(
         &self,
         name: &TableName,

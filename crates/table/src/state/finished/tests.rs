@@ -28,11 +28,11 @@ fn what_is_encoded_is_decoded_and_the_same_sources_give_the_same_file() {
     for count in [0, 1, 500] {
         let sources = sources(1..=count);
         let encoded = encode(&sources);
-        let file = FinishedFile::of(&encoded, "file:///w/metadata");
+        let file = FinishedFile::of(&encoded, "file:///w/metadata", Uuid::nil());
         assert_eq!(file.decode(&encoded.bytes).unwrap(), sources);
         assert_eq!(
             file,
-            FinishedFile::of(&encode(&sources), "file:///w/metadata")
+            FinishedFile::of(&encode(&sources), "file:///w/metadata", Uuid::nil())
         );
         assert!(file.path.ends_with(&format!("-{}.puffin", file.hash)));
     }
@@ -48,7 +48,7 @@ fn a_source_takes_some_fifty_bytes() {
 #[test]
 fn what_was_changed_or_cut_is_never_taken_for_the_file() {
     let encoded = encode(&sources(1..=10));
-    let file = FinishedFile::of(&encoded, "file:///w");
+    let file = FinishedFile::of(&encoded, "file:///w", Uuid::nil());
     for place in 0..encoded.bytes.len() {
         let mut changed = encoded.bytes.clone();
         changed[place] ^= 1;
@@ -64,7 +64,7 @@ fn what_was_changed_or_cut_is_never_taken_for_the_file() {
     let other = encode(&sources(1..=9));
     let lying = FinishedFile {
         sources: 10,
-        ..FinishedFile::of(&other, "file:///w")
+        ..FinishedFile::of(&other, "file:///w", Uuid::nil())
     };
     assert!(
         lying

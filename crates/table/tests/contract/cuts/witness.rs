@@ -74,10 +74,6 @@ impl Catalog for Witness {
         self.catalog.load(name).await
     }
 
-    async fn may_be_current(&self, base: &LoadedTable) -> bool {
-        self.catalog.may_be_current(base).await
-    }
-
     async fn create(
         &self,
         name: &TableName,
