@@ -34,7 +34,11 @@ fn what_is_encoded_is_decoded_and_the_same_sources_give_the_same_file() {
             file,
             FinishedFile::of(&encode(&sources), "file:///w/metadata", Uuid::nil())
         );
-        assert!(file.path.ends_with(&format!("-{}.puffin", file.hash)));
+        // The same bytes, written at another time, are a file of another name.
+        let again = FinishedFile::of(&encoded, "file:///w/metadata", Uuid::max());
+        assert_eq!(again.hash, file.hash);
+        assert_ne!(again.path, file.path);
+        assert!(file.path.contains(&file.hash) && file.path.ends_with(".puffin"));
     }
 }
 
