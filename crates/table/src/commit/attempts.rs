@@ -10,7 +10,13 @@
 //! manifests of its own files are kept, and nothing is merged that can wait. And a swap that is certain to be
 //! lost is not tried.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
@@ -114,6 +120,46 @@ pub(crate) struct Attempts {
     pub(crate) tickets: Tickets,
     pub(crate) guards: Guards,
     pub(crate) policy: RetryPolicy,
+    pub(crate) seen: Arc<Seen>,
+}
+
+/// What a committer's attempts have seen, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Attempts that others were ahead of.
+    conflicts: AtomicU64,
+    /// The table's data files and their bytes, when it was last looked at.
+    data_files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Seen {
+    /// Attempts that others were ahead of.
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// The data files of the table before the last attempt.
+    pub fn data_files(&self) -> u64 {
+        self.data_files.load(Ordering::Relaxed)
+    }
+
+    /// Their size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn see(&self, base: &LoadedTable) {
+        let snapshot = base.metadata.current_snapshot();
+        let total = |key: &str| {
+            let value = snapshot.and_then(|one| one.summary().additional_properties.get(key));
+            value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        };
+        self.data_files
+            .store(total("total-data-files"), Ordering::Relaxed);
+        self.bytes
+            .store(total("total-files-size"), Ordering::Relaxed);
+    }
 }
 
 /// What was met so far.
@@ -171,6 +217,9 @@ impl Attempts {
                 continue;
             }
             met.see(base.as_ref());
+            if let Some(base) = &base {
+                self.seen.see(base);
+            }
             tickets.snapshot_id = met.kept.as_ref().map(|(added, _)| added.snapshot_id);
             let step = plan.decide(base.as_ref(), &tickets).await;
             let (ticket, change) = match step? {
@@ -261,6 +310,7 @@ impl Attempts {
         started: Instant,
     ) -> Result<(), TableError> {
         met.conflicts += 1;
+        self.seen.conflicts.fetch_add(1, Ordering::Relaxed);
         if met.conflicts >= self.policy.conflicts_max {
             return Err(TableError::new(
                 name,

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     Checkpoint, Decision, Guards, Outcome, RetryPolicy,
-    attempts::{Attempts, Plan, Step, Tickets},
+    attempts::{Attempts, Plan, Seen, Step, Tickets},
     decide::{apply, decide_with},
     finished,
     guard::{self, COMMIT_ID},
@@ -59,6 +59,7 @@ impl Committer {
                 },
                 guards: Guards::default(),
                 policy: RetryPolicy::default(),
+                seen: Arc::default(),
             },
             finished_sources_max: state::finished::SOURCES_MAX,
         }
@@ -89,6 +90,11 @@ impl Committer {
     /// The catalog.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
         &self.attempts.catalog
+    }
+
+    /// What its attempts have seen.
+    pub fn seen(&self) -> &Seen {
+        &self.attempts.seen
     }
 
     /// The table, after all guards; `None` where there is none.

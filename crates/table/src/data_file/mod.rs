@@ -7,7 +7,7 @@
 //! * Its rows are of one partition, and in the table's sort order where it names that order.
 //! * It is durable and whole when [`PartitionedWriter::finish`] names it.
 //!
-//! Memory is bounded by [`WriterContext::memory_max_bytes`] and open files by
+//! Memory is bounded by [`WriterContext::memory`] and open files by
 //! [`WriterContext::open_files_max`], whatever the number of partitions: at a limit the largest file
 //! is closed, so that many partitions make smaller files, never a bigger process.
 
@@ -21,6 +21,7 @@ use crate::storage::{Storage, StorageError};
 mod bounds;
 mod encode;
 mod file;
+mod memory;
 mod metrics;
 mod parquet_schema;
 mod row_group;
@@ -30,6 +31,7 @@ mod sort;
 mod tests;
 mod writer;
 
+pub use memory::MemoryBudget;
 pub use writer::PartitionedWriter;
 
 /// What a writer of data files needs.
@@ -43,9 +45,9 @@ pub struct WriterContext {
     pub ids: Arc<dyn Ids>,
     /// What the files' names begin with, before `-<uuid>.parquet`.
     pub name_prefix: String,
-    /// The most memory that buffered rows and unwritten pages may take, in bytes. What a single
-    /// batch adds, and the compressor's working memory (about 1 MiB), come on top.
-    pub memory_max_bytes: usize,
+    /// The most memory that buffered rows and unwritten pages may take, of all writers that share it. What a
+    /// single batch adds, and the compressor's working memory (about 1 MiB a writer), come on top.
+    pub memory: Arc<MemoryBudget>,
     /// The most files being written at a time. Partitions of which little has come yet are held as
     /// rows and do not count.
     pub open_files_max: usize,

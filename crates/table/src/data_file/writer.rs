@@ -9,6 +9,7 @@ use super::{
     TableWriteError, WriterContext,
     encode::{Compressor, PageLimits, Tools},
     file::{ParquetFile, Shared},
+    memory::Held,
     row_group::{DictionaryHints, FileLayout},
     settings::WriteSettings,
     sort::{Sorter, in_order},
@@ -41,8 +42,8 @@ pub struct PartitionedWriter {
     /// The partitions that have rows, in the order of their keys: the same rows make the same files
     /// in the same order.
     partitions: BTreeMap<Box<[u8]>, Partition>,
-    /// What the partitions hold together, in bytes.
-    partition_bytes: usize,
+    /// What the partitions hold together.
+    memory: Held,
     open_files: usize,
     finished: Vec<PendingFile>,
 }
@@ -89,7 +90,7 @@ impl PartitionedWriter {
             spec,
             shared,
             partitions: BTreeMap::new(),
-            partition_bytes: 0,
+            memory: Held::new(std::sync::Arc::clone(&context.memory)),
             open_files: 0,
             finished: Vec::new(),
             context,
@@ -98,7 +99,7 @@ impl PartitionedWriter {
 
     /// The memory held at present, in bytes: rows held back, pages, dictionaries, working buffers.
     pub fn memory_bytes(&self) -> usize {
-        self.partition_bytes + self.shared.tools.memory_bytes()
+        self.memory.bytes() + self.shared.tools.memory_bytes()
     }
 
     /// The Arrow schema that batches must have: [`crate::schema::arrow_schema`] of the current schema.
@@ -184,7 +185,7 @@ impl PartitionedWriter {
         }
         let file = self.shared.settings.target_file_size_bytes;
         let rows = file.saturating_mul(ROW_BYTES_PER_FILE_BYTE);
-        rows.min(self.context.memory_max_bytes / 2)
+        rows.min(self.memory.share_bytes() / 2)
             .max(ENCODE_BYTES_MIN)
     }
 
@@ -193,7 +194,7 @@ impl PartitionedWriter {
         if let Some(partition) = self.partitions.get_mut(key) {
             let file = partition.file.as_ref().map_or(0, ParquetFile::memory_bytes);
             let now = partition.held_bytes + file;
-            self.partition_bytes = self.partition_bytes - partition.memory_bytes + now;
+            self.memory.change(partition.memory_bytes, now);
             partition.memory_bytes = now;
         }
     }
@@ -251,8 +252,18 @@ impl PartitionedWriter {
         Ok(())
     }
 
-    async fn keep_memory_limit(&mut self) -> Result<(), TableWriteError> {
-        while self.partition_bytes > self.context.memory_max_bytes {
+    /// Files being written at present.
+    pub fn open_files(&self) -> usize {
+        self.open_files
+    }
+
+    /// Closes files where all writers together are beyond the limit of memory and this one holds a large part of it.
+    /// For a writer that waits for rows, after [`MemoryBudget::pressed`](super::MemoryBudget::pressed).
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn keep_memory_limit(&mut self) -> Result<(), TableWriteError> {
+        while self.memory.must_shrink() {
             let largest = self
                 .partitions
                 .iter()
@@ -287,7 +298,7 @@ impl PartitionedWriter {
         let Some(mut partition) = self.partitions.remove(key) else {
             return Ok(());
         };
-        self.partition_bytes -= partition.memory_bytes;
+        self.memory.change(partition.memory_bytes, 0);
         let counted = partition.file.is_some();
         let result = self.close_file(&mut partition).await;
         if counted {

@@ -25,7 +25,10 @@ use parquet::{
 
 use crate::{
     commit::PendingFile,
-    data_file::{PartitionedWriter, WriterContext, encode::Step, parquet_schema::parquet_schema},
+    data_file::{
+        MemoryBudget, PartitionedWriter, WriterContext, encode::Step,
+        parquet_schema::parquet_schema,
+    },
     partition::{column_at, literal_at},
     storage::{FileStat, Storage, StorageError, StorageErrorKind, StorageWriter},
 };
@@ -175,7 +178,7 @@ impl TestTable {
             metadata: Arc::clone(&self.metadata),
             ids: Arc::new(CountedIds::default()),
             name_prefix: "part".to_owned(),
-            memory_max_bytes: self.memory_max_bytes,
+            memory: MemoryBudget::new(self.memory_max_bytes),
             open_files_max: self.open_files_max,
         })
         .unwrap()
