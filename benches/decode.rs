@@ -14,7 +14,7 @@ use frazil::{
     record::{RecordBlock, RecordSpan, SourceInfo},
 };
 use frazil_dataset::{
-    CheckpointPolicy, Dataset, Format, Limits, Profile, Share, TableName, UnknownFields,
+    CheckpointPolicy, Dataset, Format, Limits, OverLimit, Profile, Share, TableName, UnknownFields,
 };
 use frazil_table::state::SourceIdentity;
 
@@ -232,6 +232,8 @@ fn dataset() -> Dataset {
         },
         limits: Limits {
             dead_letters_max: Share(0.5),
+            window: Duration::from_mins(5),
+            then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
         properties: Vec::new(),

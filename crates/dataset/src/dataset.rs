@@ -209,10 +209,24 @@ pub struct CheckpointPolicy {
 /// Limits on what a record and a run may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// The share of dead letters above which a run ends with exit code 4 (default 50 %).
+    /// The share of dead letters that is too many (default 50 %).
     pub dead_letters_max: Share,
+    /// Over how long it is looked at while writing (default 5 min).
+    pub window: Duration,
+    /// What becomes of a checkpoint with too many.
+    pub then: OverLimit,
     /// The longest record; a longer one becomes a truncated dead letter (default 1 MiB).
     pub record_bytes_max: u64,
+}
+
+/// What becomes of a checkpoint with too many dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OverLimit {
+    /// It is not committed, and writing ends: a person must look.
+    #[default]
+    Stop,
+    /// It is committed, and said.
+    Warn,
 }
 
 /// A share of a whole, 0.0 to 1.0.

@@ -118,8 +118,6 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("format", Some("combined_log")),
     ("format", Some("regex")),
     ("format", Some("grok")),
-    ("limits.then", None),
-    ("limits.window", None),
     ("maintenance", None),
     ("retention", None),
     ("snapshots", None),

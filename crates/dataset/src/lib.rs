@@ -23,8 +23,8 @@ pub use column::{
 };
 pub use dataset::{
     CheckpointPolicy, Dataset, Format, KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics,
-    Limits, PartitionField, Share, SortDirection, SortField, SourceSpec, TableName, Transform,
-    UnknownFields,
+    Limits, OverLimit, PartitionField, Share, SortDirection, SortField, SourceSpec, TableName,
+    Transform, UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,

@@ -6,8 +6,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use frazil_dataset::{
-    CheckpointPolicy, Column, ColumnType, Dataset, FieldPath, FieldSource, Format, Limits, Profile,
-    Share, SpecialSource, StructField, TableName, UnknownFields,
+    CheckpointPolicy, Column, ColumnType, Dataset, FieldPath, FieldSource, Format, Limits,
+    OverLimit, Profile, Share, SpecialSource, StructField, TableName, UnknownFields,
 };
 use frazil_table::state::SourceIdentity;
 
@@ -83,6 +83,8 @@ pub(crate) fn dataset(format: Format, columns: Vec<Column>) -> Dataset {
         },
         limits: Limits {
             dead_letters_max: Share(0.5),
+            window: Duration::from_mins(5),
+            then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
         properties: Vec::new(),

@@ -6,13 +6,18 @@ use super::{
     report::Report,
     section::{Entry, Section},
 };
-use crate::{CheckpointPolicy, Limits, Share, keys::DATASET_KEYS, units};
+use crate::{CheckpointPolicy, Limits, OverLimit, Share, keys::DATASET_KEYS, suggest, units};
 
 const INTERVAL: Duration = Duration::from_mins(1);
 /// A run that never checkpoints for longer holds files open and has all of it to do again.
 const INTERVAL_MAX: Duration = Duration::from_hours(24);
 const CHECKPOINT_BYTES: u64 = 512 << 20;
 const DEAD_LETTERS_MAX: Share = Share(0.5);
+/// Shorter than a checkpoint's interval, it looks at each checkpoint alone.
+const LIMITS_WINDOW: Duration = Duration::from_mins(5);
+const LIMITS_WINDOW_MIN: Duration = Duration::from_secs(1);
+/// Each checkpoint within it is remembered.
+const LIMITS_WINDOW_MAX: Duration = Duration::from_hours(24);
 const RECORD_BYTES: u64 = 1 << 20;
 /// A record is held in memory whole, and its place in a block is a 32-bit number.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
@@ -95,6 +100,8 @@ pub(super) fn checkpoint<'t>(root: Section<'t>, report: &mut Report<'t>) -> Chec
 pub(super) fn limits<'t>(root: Section<'t>, report: &mut Report<'t>) -> Limits {
     let mut limits = Limits {
         dead_letters_max: DEAD_LETTERS_MAX,
+        window: LIMITS_WINDOW,
+        then: OverLimit::default(),
         record_bytes_max: RECORD_BYTES,
     };
     let Some(section) = section(root, "limits", report) else {
@@ -104,6 +111,24 @@ pub(super) fn limits<'t>(root: Section<'t>, report: &mut Report<'t>) -> Limits {
         && let Some(share) = entry.unit("a percentage, such as \"5%\"", units::parse_share, report)
     {
         limits.dead_letters_max = share;
+    }
+    if let Some(entry) = section.get("window")
+        && let Some(window) = entry.unit(DURATION, units::parse_duration, report)
+    {
+        limits.window = window;
+        if !(LIMITS_WINDOW_MIN..=LIMITS_WINDOW_MAX).contains(&window) {
+            let help = format!(
+                "from \"{}\" to \"{}\"",
+                units::format_duration(LIMITS_WINDOW_MIN),
+                units::format_duration(LIMITS_WINDOW_MAX)
+            );
+            report.error(entry.at, "`limits.window` is out of range", Some(help));
+        }
+    }
+    if let Some(entry) = section.get("then")
+        && let Some(then) = over_limit(&entry, report)
+    {
+        limits.then = then;
     }
     if let Some(entry) = section.get("record_bytes_max")
         && let Some(bytes) = entry.unit(SIZE, units::parse_bytes, report)
@@ -122,6 +147,24 @@ pub(super) fn limits<'t>(root: Section<'t>, report: &mut Report<'t>) -> Limits {
         }
     }
     limits
+}
+
+fn over_limit<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> Option<OverLimit> {
+    const VALUES: [&str; 2] = ["stop", "warn"];
+    let text = entry.text("\"stop\" or \"warn\"", report)?;
+    match text.value {
+        "stop" => Some(OverLimit::Stop),
+        "warn" => Some(OverLimit::Warn),
+        value => {
+            let help = suggest::nearest(value, VALUES).map_or_else(
+                || "it takes `stop` or `warn`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let message = format!("`limits.then` does not know `{value}`");
+            report.error(text.at, message, Some(help));
+            None
+        }
+    }
 }
 
 /// `[properties]`, in the file's order.

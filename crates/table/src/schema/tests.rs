@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use frazil_dataset::{
     CheckpointPolicy, Column, ColumnType, Dataset, FieldPath, FieldSource, Format, Limits,
-    PartitionField, Profile, Share, SortDirection, SortField, StructField, TableName, Transform,
-    UnknownFields,
+    OverLimit, PartitionField, Profile, Share, SortDirection, SortField, StructField, TableName,
+    Transform, UnknownFields,
 };
 use iceberg::spec::{NestedField, NullOrder, PrimitiveType, Schema, Type};
 
@@ -57,6 +57,8 @@ fn dataset(columns: Vec<Column>) -> Dataset {
         },
         limits: Limits {
             dead_letters_max: Share(0.5),
+            window: Duration::from_mins(5),
+            then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
         properties: Vec::new(),

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::{
-    CheckpointPolicy, Dataset, FieldPath, FieldSource, Format, Limits, Profile, Share, SourceSpec,
-    SpecialSource, TimeFormat, Transform, UnknownFields, parse_dataset, stated_name,
+    CheckpointPolicy, Dataset, FieldPath, FieldSource, Format, Limits, OverLimit, Profile, Share,
+    SourceSpec, SpecialSource, TimeFormat, Transform, UnknownFields, parse_dataset, stated_name,
 };
 
 fn parse(text: &str) -> Dataset {
@@ -35,6 +35,8 @@ fn the_least_that_a_file_may_say() {
         dataset.limits,
         Limits {
             dead_letters_max: Share(0.5),
+            window: Duration::from_mins(5),
+            then: OverLimit::Stop,
             record_bytes_max: 1 << 20
         }
     );
@@ -98,6 +100,8 @@ records = 1_000_000
 
 [limits]
 dead_letters_max = "0.1%"
+window = "1h"
+then = "warn"
 record_bytes_max = "64KiB"
 
 [properties]
@@ -160,6 +164,8 @@ record_bytes_max = "64KiB"
         }
     );
     assert!((dataset.limits.dead_letters_max.0 - 0.001).abs() < 1e-12);
+    assert_eq!(dataset.limits.window, Duration::from_hours(1));
+    assert_eq!(dataset.limits.then, OverLimit::Warn);
     assert_eq!(dataset.limits.record_bytes_max, 65_536);
     let properties = [("write.parquet.compression-codec", "zstd"), ("a.b", "")];
     assert_eq!(

@@ -166,8 +166,6 @@ fn keys_that_nothing_acts_on_yet() {
         ("[[retention.rules]]\nkeep = \"30d\"", "2:3", "retention"),
         ("[maintenance]\nevery = \"15min\"", "2:2", "maintenance"),
         ("[snapshots]\nkeep_min = 20", "2:2", "snapshots"),
-        ("[limits]\nwindow = \"5min\"", "3:1", "limits.window"),
-        ("[limits]\nthen = \"stop\"", "3:1", "limits.then"),
         (
             "format = { type = \"json\", delimiter = \";\" }",
             "2:27",
@@ -366,6 +364,14 @@ fn sections() {
         (
             "checkpoint.records = \"many\"",
             "web.toml:2:22: `checkpoint.records` takes a number of records, such as 1000000, not a string",
+        ),
+        (
+            "limits.then = \"halt\"",
+            "web.toml:2:15: `limits.then` does not know `halt`\n  help: it takes `stop` or `warn`",
+        ),
+        (
+            "limits.window = \"0s\"",
+            "web.toml:2:17: `limits.window` is out of range\n  help: from \"1s\" to \"1d\"",
         ),
         (
             "limits.dead_letters_max = 0.05",
