@@ -8,32 +8,41 @@
 //!   next session starts from the table.
 
 mod committer;
+mod dead_letter_limit;
 mod error;
 mod input;
 mod kafka;
+mod progress;
 mod session;
+mod stopped;
 mod tables;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use frazil_dataset::Dataset;
 use frazil_service::{
     clock::{Clock, Ids},
     shutdown::Shutdown,
 };
-use frazil_table::{catalog::Catalog, commit::Counts};
+use frazil_table::{catalog::Catalog, data_file::MemoryBudget};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{
-    record::Reasons,
-    source::{Compute, FileSystem, SourceError},
-};
+use crate::source::{Compute, FileSystem, SourceError};
 
 pub use error::WriteError;
 pub use kafka::{Connect, KafkaInput};
+pub use progress::{
+    Committed, Durations, Lag, PartitionProgress, Progress, State, Trouble, Uncommitted,
+    WorkerHolds,
+};
+pub use stopped::{StoppedSample, StoppedSamples, stopped_samples};
 
+use dead_letter_limit::DeadLetterLimit;
 use kafka::Kafka;
 
 /// Blocks that wait for one worker: enough to keep it busy while a checkpoint is taken, few enough
@@ -45,10 +54,6 @@ const READER_QUEUE_BLOCKS: usize = 2;
 
 /// Files read at the same time.
 const READERS_MAX: usize = 4;
-
-/// The share of the memory limit that data files being written may take; the rest is for blocks
-/// being read and decoded, and for what is on its way to storage.
-const WRITERS_MEMORY_SHARE: f64 = 0.6;
 
 /// What the pipeline runs on.
 #[derive(Debug, Clone)]
@@ -88,44 +93,21 @@ pub struct WriteJob {
     pub input: Input,
     /// Tasks that decode and encode; one a core.
     pub workers: usize,
-    /// About how much memory the whole pipeline may take, in bytes.
-    pub memory_max_bytes: usize,
+    /// The memory for data files being written, of all jobs that share it.
+    pub memory: Arc<MemoryBudget>,
     /// How much of a source is handed from stage to stage at a time; a checkpoint ends between two.
     pub block_bytes: usize,
     /// How many finished sources the table's state holds before they move to a file of their own.
     pub finished_sources_max: usize,
+    /// Whether dead letters beyond the dataset's limits pass, until they are within them again.
+    pub accept_dead_letters: bool,
     /// Where reading runs: threads in life, inline in simulation.
     pub compute: Compute,
 }
 
-/// What has happened so far, for whoever watches.
-#[derive(Debug, Clone, Default)]
-pub struct Progress {
-    /// Bytes read, decompressed.
-    pub bytes_read: u64,
-    /// Bytes to read in all, where known.
-    pub bytes_total: Option<u64>,
-    /// What was decoded, committed or not.
-    pub decoded: Counts,
-    /// The last snapshot.
-    pub snapshot_id: Option<i64>,
-    /// Checkpoints committed.
-    pub commits: u64,
-}
-
-/// What a run did. Counts are of what is committed.
+/// What a run did, beside what its [`Progress`] counted.
 #[derive(Debug, Default)]
 pub struct WriteReport {
-    /// What became of the records.
-    pub counts: Counts,
-    /// Why records were rejected and values rescued.
-    pub reasons: Reasons,
-    /// Data files committed.
-    pub data_files: u64,
-    /// Snapshots made.
-    pub commits: u64,
-    /// The last of them.
-    pub snapshot_id: Option<i64>,
     /// What a person should know: files already read, continued, skipped as copies.
     pub notes: Vec<String>,
     /// Where the table's current metadata lies.
@@ -135,23 +117,6 @@ pub struct WriteReport {
     /// Sources that could not be read to their end. What was read before is committed, and the
     /// next run goes on from there.
     pub failed_sources: Vec<SourceError>,
-}
-
-impl WriteReport {
-    fn add(
-        &mut self,
-        counts: &Counts,
-        reasons: &Reasons,
-        data_files: u64,
-        commits: u64,
-        snapshot_id: Option<i64>,
-    ) {
-        self.counts.add(counts);
-        self.reasons.add(reasons);
-        self.data_files += data_files;
-        self.commits += commits;
-        self.snapshot_id = snapshot_id.or(self.snapshot_id);
-    }
 }
 
 /// Writes a job's records to its table, to the end of its input or until told to stop.
@@ -168,7 +133,7 @@ pub async fn write(
     progress: &watch::Sender<Progress>,
 ) -> Result<WriteReport, WriteError> {
     let mut kafka = match &job.input {
-        Input::Kafka(input) => Some(Kafka::open(input, job)?),
+        Input::Kafka(input) => Some(Kafka::open(input, job, progress)?),
         Input::Files { .. } | Input::StandardInput => None,
     };
     let written = sessions(services, job, shutdown, progress, &mut kafka).await;
@@ -191,7 +156,7 @@ async fn sessions(
     let mut fences: u32 = 0;
     let mut failures: u32 = 0;
     loop {
-        let commits = report.commits;
+        let commits = progress.borrow().committed.commits;
         let ended = session::run(
             services,
             job,
@@ -209,14 +174,17 @@ async fn sessions(
             }
             ended => ended?,
         };
+        let has_committed = progress.borrow().committed.commits > commits;
         match ended {
             session::End::Failed { error } => {
-                failures = if report.commits > commits {
-                    1
-                } else {
-                    failures + 1
-                };
+                failures = if has_committed { 1 } else { failures + 1 };
                 let pause = rest(services.ids.as_ref(), failures, FAILED_REST_MAX);
+                let now = services.clock.now_micros();
+                progress.send_modify(|progress| {
+                    progress.failures += 1;
+                    let trouble = Trouble::new(error.to_string());
+                    progress.set_state(State::Retrying, Some(trouble), now);
+                });
                 tracing::error!(table = %job.dataset.table, error = format!("failed to {error}"), pause_ms = pause.as_millis(), "trying again from the table");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -226,11 +194,8 @@ async fn sessions(
             session::End::Done => return Ok(report),
             session::End::Fenced { reason } => {
                 // A session that commits has a right to its place; one that never does makes room.
-                fences = if report.commits > commits {
-                    1
-                } else {
-                    fences + 1
-                };
+                progress.send_modify(|progress| progress.fences += 1);
+                fences = if has_committed { 1 } else { fences + 1 };
                 tracing::warn!(table = %job.dataset.table, %reason, "starting again from the table");
                 if matches!(job.input, Input::StandardInput) {
                     return Err(WriteError::StandardInputFenced {
@@ -255,6 +220,18 @@ struct Remembered {
     /// The sources that the table had when the run began: those that `as_new_source` passes over.
     /// What the run itself began goes on after a fence.
     sources_before: Option<u64>,
+    /// The dead letters of its last checkpoints.
+    limit: Option<Arc<Mutex<DeadLetterLimit>>>,
+}
+
+impl Remembered {
+    fn limit(&mut self, job: &WriteJob) -> Arc<Mutex<DeadLetterLimit>> {
+        let limit = self.limit.get_or_insert_with(|| {
+            let limit = DeadLetterLimit::new(job.dataset.limits, job.accept_dead_letters);
+            Arc::new(Mutex::new(limit))
+        });
+        Arc::clone(limit)
+    }
 }
 
 /// The longest rest after a fence.

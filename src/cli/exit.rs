@@ -8,7 +8,7 @@ use std::{fmt::Write as _, io::Write as _};
 use anstream::stderr;
 use frazil::{
     decode::DecoderError,
-    source::{self, SourceError},
+    source::{self, SourceError, kafka::KafkaError},
 };
 use frazil_service::settings::SettingsError;
 use frazil_table::{
@@ -35,10 +35,6 @@ pub(crate) enum Exit {
 impl Exit {
     /// How the whole ended where one of several ended as `self` and another as `other`:
     /// the first that applies of 3, 2, 1, 4, 0.
-    #[allow(
-        dead_code,
-        reason = "only writing several datasets ends in several ways"
-    )]
     pub(crate) fn and(self, other: Self) -> Self {
         let weight = |exit: Self| match exit {
             Self::Stopped => 4,
@@ -71,6 +67,14 @@ impl Exit {
         }
     }
 
+    fn after_source(remedy: source::Remedy) -> Self {
+        match remedy {
+            source::Remedy::Retry => Self::Failed,
+            source::Remedy::Usage => Self::Usage,
+            source::Remedy::Stop => Self::Stopped,
+        }
+    }
+
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return Some(failure.exit);
@@ -79,11 +83,10 @@ impl Exit {
             return Some(Self::after(error.remedy()));
         }
         if let Some(error) = cause.downcast_ref::<SourceError>() {
-            return Some(match error.remedy() {
-                source::Remedy::Retry => Self::Failed,
-                source::Remedy::Usage => Self::Usage,
-                source::Remedy::Stop => Self::Stopped,
-            });
+            return Some(Self::after_source(error.remedy()));
+        }
+        if let Some(error) = cause.downcast_ref::<KafkaError>() {
+            return Some(Self::after_source(error.remedy()));
         }
         if cause.is::<SettingsError>()
             || cause.is::<SchemaError>()
@@ -157,9 +160,18 @@ pub(crate) fn report(error: &anyhow::Error) {
     let _ = err.write_all(render(error).as_bytes());
 }
 
+/// As [`report`] tells it, without colours: after "failed to ".
+pub(crate) fn plain(error: &anyhow::Error) -> String {
+    let text = anstream::adapter::strip_str(&render(error)).to_string();
+    let text = text.trim_end();
+    text.strip_prefix("error: failed to ")
+        .unwrap_or(text)
+        .to_owned()
+}
+
 /// `error: failed to …`, its causes below, and the next step; with colours, which the terminal's
 /// writer takes out where they are not wanted.
-fn render(error: &anyhow::Error) -> String {
+pub(super) fn render(error: &anyhow::Error) -> String {
     let style = clap::builder::Styles::styled();
     let (red, bold) = (style.get_error(), style.get_literal());
     let mut text = format!(

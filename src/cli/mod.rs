@@ -4,9 +4,11 @@
 //! asked for; logs and errors go to standard error.
 
 mod check;
+mod doctor;
 mod exit;
 mod init;
 mod ls;
+mod manual;
 mod offsets;
 mod output;
 mod read;
@@ -15,6 +17,7 @@ mod rescued;
 mod rows;
 mod sample;
 mod sql;
+mod status;
 mod table;
 mod target;
 mod write;
@@ -91,14 +94,18 @@ enum Command {
     Check(check::CheckArgs),
     Write(write::WriteArgs),
     Ls(ls::LsArgs),
+    Status(status::StatusArgs),
     Table(table::TableArgs),
     Sql(sql::SqlArgs),
     Offsets(offsets::OffsetsArgs),
     Rejects(rejects::RejectsArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// What every command is given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// Whether standard output is for machines.
     pub(crate) json: bool,
@@ -140,10 +147,14 @@ fn dispatch(command: &Command, context: &Context, out: &mut Output) -> anyhow::R
         Command::Write(args) => block_on(write::run(args, context, out)),
         Command::Check(args) => block_on(check::run(args, context, out)),
         Command::Ls(args) => block_on(ls::run(args, context, out)),
+        Command::Status(args) => block_on(status::run(args, context, out)),
         Command::Table(args) => block_on(table::run(args, context, out)),
         Command::Sql(args) => block_on(sql::run(args, context, out)),
         Command::Offsets(args) => block_on(offsets::run(args, context, out)),
         Command::Rejects(args) => block_on(rejects::run(args, context, out)),
+        Command::Doctor(args) => block_on(doctor::run(args, context, out)),
+        Command::Completions(args) => manual::completions(args, out),
+        Command::Man(args) => manual::man(args, out),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
+use frazil::pipeline::{StoppedSamples, stopped_samples};
 use frazil_table::catalog::LoadedTable;
 use futures::TryStreamExt as _;
 use iceberg::expr::Reference;
@@ -14,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     Context,
     exit::Exit,
-    output::{Align, Grid, Output, clipped, counted, grouped},
+    output::{Align, Grid, Output, clipped, counted, grouped, timestamp},
     read,
     rescued::rescued_values,
 };
@@ -72,12 +73,17 @@ pub(crate) async fn run(
             .with_context(|| format!("read table {}", dataset.table))?,
         None => Tally::default(),
     };
+    let stopped = match &dead_table {
+        Some(dead) => stopped(&table, dead).await?,
+        None => None,
+    };
     let pending = read::outbox_pending(read::state(&table)?.as_ref(), dead_table.as_ref());
     let report = Report {
         dataset: &dataset.name,
         dead_letters: dead.records,
         rows_rescued: rescued.records,
         dead_letters_pending: pending,
+        stopped,
         reasons: dead.top(args.limit),
         rescued_reasons: rescued.top(args.limit),
     };
@@ -96,8 +102,22 @@ struct Report<'r> {
     rows_rescued: u64,
     /// Checkpoints whose dead letters are still on their way into the dead-letter table.
     dead_letters_pending: u64,
+    /// One record of each reason of a checkpoint that was not committed, where nothing was since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<StoppedSamples>,
     reasons: Vec<Tallied>,
     rescued_reasons: Vec<Tallied>,
+}
+
+/// The samples of a stop, as long as the table has no later snapshot.
+async fn stopped(
+    table: &LoadedTable,
+    dead: &LoadedTable,
+) -> anyhow::Result<Option<StoppedSamples>> {
+    let samples = stopped_samples(dead).await.map_err(anyhow::Error::msg)?;
+    let snapshot = table.metadata.current_snapshot();
+    let last_micros = snapshot.map_or(0, |one| one.timestamp_ms() * 1_000);
+    Ok(samples.filter(|samples| samples.at_micros >= last_micros))
 }
 
 /// One reason, or one reason at one path.
@@ -253,6 +273,22 @@ fn tally_rescued(text: &str, tally: &mut Tally) {
 
 impl Report<'_> {
     fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+        if let Some(stopped) = &self.stopped {
+            let at = timestamp(stopped.at_micros / 1_000);
+            out.line(format!(
+                "Writing stopped at {at} with too many dead letters; nothing of that checkpoint is committed. One of each reason:"
+            ))?;
+            for one in &stopped.samples {
+                out.line(format!(
+                    "  {}: {} ({}, {})",
+                    one.reason,
+                    clipped(&one.detail, SAMPLE_CHARS_MAX),
+                    one.source,
+                    one.position
+                ))?;
+                out.line(format!("    {}", clipped(&one.record, SAMPLE_CHARS_MAX)))?;
+            }
+        }
         if self.dead_letters_pending > 0 {
             out.line(format!(
                 "The dead letters of {} are not in their table yet; the next write brings them in.",

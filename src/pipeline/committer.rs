@@ -1,22 +1,33 @@
 //! The committer: takes checkpoints in order and makes each a snapshot.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use frazil_dataset::TableName;
-use frazil_service::clock::Ids;
+use frazil_service::clock::{Clock, Ids};
 use frazil_table::{
     catalog::LoadedTable,
-    commit::{Checkpoint, Committer, Counts, Outcome},
+    commit::{Checkpoint, Committer, Outcome},
     dead_letters,
 };
 use futures::FutureExt as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
-use super::{Progress, WriteError, kafka::GroupOffsets, worker::Written};
+use super::{
+    Progress, WriteError,
+    dead_letter_limit::{DeadLetterLimit, Verdict, Window},
+    kafka::{GroupOffsets, partition_of},
+    stopped,
+    worker::{Sample, Written},
+};
 use crate::{
     checkpoint::Moves,
-    record::Reasons,
     source::{SourceError, kafka::KafkaError},
 };
 
@@ -24,6 +35,8 @@ use crate::{
 pub(super) struct Gathered {
     pub(super) moves: Moves,
     pub(super) written: Vec<oneshot::Receiver<Written>>,
+    /// The time of each source's newest record in it, in milliseconds since the epoch, where records have one.
+    pub(super) newest_ms: BTreeMap<u64, i64>,
 }
 
 /// What the committer is sent.
@@ -41,19 +54,16 @@ pub(super) struct CheckpointCommitter {
     pub(super) table_uuid: Uuid,
     pub(super) epoch: u64,
     pub(super) dead_letters: LoadedTable,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
+    pub(super) limit: Arc<Mutex<DeadLetterLimit>>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) group_offsets: Option<GroupOffsets>,
 }
 
-/// What a session committed.
+/// How a session ended.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) counts: Counts,
-    pub(super) reasons: Reasons,
-    pub(super) data_files: u64,
-    pub(super) commits: u64,
-    pub(super) snapshot_id: Option<i64>,
+pub(super) struct Ending {
     /// The sources that could not be read to their end.
     pub(super) failed_sources: Vec<SourceError>,
     /// Why Kafka could not be read on.
@@ -64,8 +74,8 @@ pub(super) struct Tally {
 
 impl CheckpointCommitter {
     /// Commits until the queue is closed or a checkpoint is fenced.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) -> Result<Tally, WriteError> {
-        let mut tally = Tally::default();
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>) -> Result<Ending, WriteError> {
+        let mut ending = Ending::default();
         while let Some(job) = queue.recv().await {
             let gathered = match job {
                 Job::Checkpoint(gathered) => gathered,
@@ -79,38 +89,120 @@ impl CheckpointCommitter {
                 // A worker failed; the session has its error.
                 break;
             };
+            self.within_limit(&written).await?;
+            let begun = self.clock.now_micros();
+            let conflicts = self.committer.seen().conflicts();
+            self.progress
+                .send_modify(|progress| progress.committing_since_micros = Some(begun));
             // Boxed: the compiler cannot prove the unboxed future `Send` for every lifetime of its borrows.
-            let outcome = self.commit(&gathered.moves, &written).boxed().await?;
-            match outcome {
-                Outcome::Committed { snapshot_id } => tally.snapshot_id = Some(snapshot_id),
-                Outcome::AlreadyCommitted { snapshot_id } => {
-                    tally.snapshot_id = snapshot_id.or(tally.snapshot_id);
-                }
+            let outcome = self.commit(&gathered.moves, &written).boxed().await;
+            let conflicts = self.committer.seen().conflicts() - conflicts;
+            self.progress.send_modify(|progress| {
+                progress.committing_since_micros = None;
+                progress.committed.conflicts += conflicts;
+            });
+            let snapshot_id = match outcome? {
+                Outcome::Committed { snapshot_id } => Some(snapshot_id),
+                Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
                 Outcome::Superseded => {
-                    tally.fenced = Some("another writer committed the same records".into());
+                    ending.fenced = Some("another writer committed the same records".into());
                     break;
                 }
                 Outcome::Fenced { reason } => {
-                    tally.fenced = Some(reason);
+                    ending.fenced = Some(reason);
                     break;
                 }
-            }
+            };
             if let Some(offsets) = &self.group_offsets {
                 offsets.store(&gathered.moves.advances);
             }
-            tally.commits += 1;
-            tally.data_files += written.data_files.len() as u64;
-            tally.counts.add(&written.counts);
-            tally.reasons.add(&written.reasons);
-            self.progress.send_modify(|progress| {
-                progress.snapshot_id = tally.snapshot_id;
-                progress.commits += 1;
-            });
+            self.tell(
+                &gathered.moves,
+                &gathered.newest_ms,
+                &written,
+                snapshot_id,
+                begun,
+            );
             if written.counts.dead_letters > 0 {
                 self.hand_over().await;
             }
         }
-        Ok(tally)
+        Ok(ending)
+    }
+
+    /// Tells whoever watches of a commit.
+    fn tell(
+        &self,
+        moves: &Moves,
+        newest_ms: &BTreeMap<u64, i64>,
+        written: &Written,
+        snapshot_id: Option<i64>,
+        begun: i64,
+    ) {
+        let now = self.clock.now_micros();
+        let seen = self.committer.seen();
+        self.progress.send_modify(|progress| {
+            progress.uncommitted.pop_front();
+            for advance in &moves.advances {
+                let at = partition_of(&advance.identity)
+                    .and_then(|partition| progress.partitions.get_mut(&partition));
+                if let Some(at) = at {
+                    at.position = advance.end;
+                    at.newest_ms = newest_ms.get(&advance.source).copied().or(at.newest_ms);
+                }
+            }
+            let committed = &mut progress.committed;
+            committed.counts.add(&written.counts);
+            committed.reasons.add(&written.reasons);
+            committed.data_files += written.data_files.len() as u64;
+            committed.commits += 1;
+            committed.seconds.add((now - begun).max(0) as f64 / 1e6);
+            committed.snapshot_id = snapshot_id.or(committed.snapshot_id);
+            committed.last_micros = Some(now);
+            committed.table_data_files = seen.data_files();
+            committed.table_bytes = seen.bytes();
+        });
+    }
+
+    fn judge(&self, written: &Written) -> (Verdict, Window) {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let (verdict, window) = limit.judge(&written.counts, now);
+        if let Verdict::Warn(window) = verdict {
+            tracing::warn!(
+                table = %self.table, records = window.records, dead_letters = window.dead_letters,
+                "more dead letters than `dead_letters_max` allows; `frazil rejects` shows why"
+            );
+        }
+        if !matches!(verdict, Verdict::Stop(_)) {
+            limit.committed(&written.counts, now);
+        }
+        (verdict, window)
+    }
+
+    /// Nothing of a checkpoint with too many dead letters is committed, and one sample of each reason is kept.
+    async fn within_limit(&self, written: &Written) -> Result<(), WriteError> {
+        let (verdict, window) = self.judge(written);
+        self.progress
+            .send_modify(|progress| progress.dead_letter_share = Some(window.share()));
+        let Verdict::Stop(window) = verdict else {
+            return Ok(());
+        };
+        let (max, over) = {
+            let limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+            (limit.max(), limit.window())
+        };
+        stopped::discard(&self.dead_letters, written).await;
+        let now = self.clock.now_micros();
+        stopped::keep_samples(&self.dead_letters, written, now).await;
+        Err(WriteError::TooManyDeadLetters {
+            table: self.table.clone(),
+            dead_letters: window.dead_letters,
+            records: window.records,
+            max_percent: max * 100.0,
+            window: over,
+            reasons: stopped::told(&written.samples),
+        })
     }
 
     async fn commit(&self, moves: &Moves, written: &Written) -> Result<Outcome, WriteError> {
@@ -152,6 +244,16 @@ async fn collect(promises: Vec<oneshot::Receiver<Written>>) -> Option<Written> {
         all.dead_letter_files.append(&mut part.dead_letter_files);
         all.counts.add(&part.counts);
         all.reasons.add(&part.reasons);
+        for (reason, sample) in part.samples {
+            let place = |one: &Sample| (one.source.id, one.reject.position);
+            match all.samples.entry(reason) {
+                Entry::Vacant(free) => drop(free.insert(sample)),
+                Entry::Occupied(mut taken) if place(&sample) < place(taken.get()) => {
+                    taken.insert(sample);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
     }
     Some(all)
 }

@@ -61,6 +61,27 @@ pub enum WriteError {
         "hand over partitions in time: the last checkpoint took too long to commit; what it held is given up and read again"
     )]
     HandOver,
+    /// More dead letters than the dataset's limits allow. Nothing of the checkpoint is committed.
+    #[error(
+        "go on writing table {table}: {dead_letters} of the last {records} records (within {}) cannot be rows, more than the \
+         {max_percent} % that [limits] dead_letters_max allows; nothing of this checkpoint is committed.{reasons}\n\
+         `frazil rejects DATASET` shows the samples; mend the dataset file, or let them pass once by --accept-dead-letters",
+        frazil_dataset::format_duration(*window)
+    )]
+    TooManyDeadLetters {
+        /// The table.
+        table: TableName,
+        /// Dead letters in the window, those of the checkpoint included.
+        dead_letters: u64,
+        /// Records in the window.
+        records: u64,
+        /// The limit, in per cent.
+        max_percent: f64,
+        /// How long the window is.
+        window: std::time::Duration,
+        /// The reasons, a line each.
+        reasons: String,
+    },
     /// A part of the pipeline ended without a word.
     #[error(
         "write: a task of the pipeline ended unexpectedly; start again, and report the panic above"
@@ -91,7 +112,7 @@ impl WriteError {
             Self::DataFile(_) | Self::Unfit { .. } | Self::HandOver | Self::Stopped => {
                 Remedy::Retry
             }
-            Self::StandardInputFenced { .. } => Remedy::Stop,
+            Self::StandardInputFenced { .. } | Self::TooManyDeadLetters { .. } => Remedy::Stop,
             Self::Schema(_) | Self::Conflict(_) | Self::Decoder(_) => Remedy::Usage,
         }
     }

@@ -4,7 +4,7 @@
 //! `start = "latest"` is then asked once, and two writers that share a topic agree on its sources.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, mpsc as commands},
     thread::JoinHandle,
     time::Duration,
@@ -14,16 +14,18 @@ use frazil_dataset::TableName;
 use frazil_table::{
     commit::{Advance, Checkpoint, Committer, Counts, OpenTable},
     error::{Remedy, TableError},
-    state::{KafkaIdentity, SourceIdentity, State},
+    state::{KafkaIdentity, SourceIdentity},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{READER_QUEUE_BLOCKS, Services, WriteError, WriteJob};
+use super::{
+    Progress, READER_QUEUE_BLOCKS, Services, WriteError, WriteJob, progress::PartitionProgress,
+};
 use crate::source::{
     BlockOptions, Read,
     kafka::{
         Cluster, Command, Connection, KafkaError, KafkaErrorKind, KafkaReader, MatchedPartition,
-        Partition, ReaderOptions, Seek, Start, Topic, Topics, match_topics,
+        Partition, ReaderOptions, Seek, Start, Topics, all_there, match_topics, may_begin,
     },
 };
 
@@ -98,10 +100,7 @@ impl GroupOffsets {
     pub(super) fn store(&self, advances: &[Advance]) {
         let positions: Vec<_> = advances
             .iter()
-            .filter_map(|advance| match &advance.identity {
-                SourceIdentity::Kafka(kafka) => Some((partition_of(kafka), advance.end)),
-                SourceIdentity::File(_) | SourceIdentity::StandardInput => None,
-            })
+            .filter_map(|advance| Some((partition_of(&advance.identity)?, advance.end)))
             .collect();
         if !positions.is_empty() {
             // Gone with the run.
@@ -113,16 +112,24 @@ impl GroupOffsets {
     }
 }
 
-fn partition_of(identity: &KafkaIdentity) -> Partition {
-    Partition {
-        topic: identity.topic.name.as_str().into(),
-        number: identity.partition,
+/// A source's partition, where it is Kafka's.
+pub(super) fn partition_of(identity: &SourceIdentity) -> Option<Partition> {
+    match identity {
+        SourceIdentity::Kafka(kafka) => Some(Partition {
+            topic: kafka.topic.name.as_str().into(),
+            number: kafka.partition,
+        }),
+        SourceIdentity::File(_) | SourceIdentity::StandardInput => None,
     }
 }
 
 impl Kafka {
     /// Joins the group. Nothing is read before a session is attached.
-    pub(super) fn open(input: &KafkaInput, job: &WriteJob) -> Result<Self, WriteError> {
+    pub(super) fn open(
+        input: &KafkaInput,
+        job: &WriteJob,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Self, WriteError> {
         let Connection { cluster, consumer } = input.connect.connect()?;
         let blocks = BlockOptions {
             record_bytes_max: usize::try_from(job.dataset.limits.record_bytes_max)
@@ -136,6 +143,8 @@ impl Kafka {
                 linger: LINGER.min(job.dataset.checkpoint.interval / 4),
             },
         );
+        let seen = reader.seen();
+        progress.send_modify(|progress| progress.reader = Some(seen));
         let (commands, queue) = commands::channel();
         let (told, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -211,6 +220,7 @@ impl Kafka {
         services: &Services,
         committer: &Committer,
         partitions: &[Partition],
+        progress: &watch::Sender<Progress>,
     ) -> Result<(), WriteError> {
         let open = self.reopen(committer).await?;
         // Topics and partitions may have come to be meanwhile, or have been made again.
@@ -232,6 +242,15 @@ impl Kafka {
                 )),
             })
             .collect::<Result<Vec<_>, _>>()?;
+        progress.send_modify(|progress| {
+            for start in &starts {
+                let at = PartitionProgress {
+                    position: start.position,
+                    newest_ms: None,
+                };
+                progress.partitions.insert(start.partition.clone(), at);
+            }
+        });
         self.send(Command::Start(starts))
     }
 
@@ -286,7 +305,7 @@ impl Kafka {
         for _ in 0..REGISTER_ATTEMPTS_MAX {
             let wanted = self.input.topics.clone();
             let topics = self.ask(move |cluster| cluster.topics(&wanted)).await?;
-            self.all_there(&topics, &open.state)?;
+            all_there(&self.input.topics, &topics, &open.state)?;
             let matched = match_topics(&open.state, &topics)?;
             let has_ids = topics.iter().all(|topic| topic.topic.topic_id.is_some());
             if !has_ids && !std::mem::replace(&mut self.is_warned, true) {
@@ -299,11 +318,21 @@ impl Kafka {
             }
             let all = matched.added.iter().chain(&matched.of_new_topics);
             let partitions: Vec<Partition> = all.map(|(partition, _)| partition.clone()).collect();
-            if let Some((partition, offset)) = self.stored(&open, partitions).await? {
+            let asked = partitions.clone();
+            let stored = self
+                .ask(move |cluster| cluster.group_positions(&asked))
+                .await?;
+            if let Err(error) = may_begin(
+                &self.table,
+                Some(&open),
+                &self.input.group,
+                &partitions,
+                &stored,
+            ) {
                 // Another writer may have begun it since the state was read.
                 let now = self.reopen(committer).await?;
                 if now.state.sources_version == open.state.sources_version {
-                    return Err(self.positions_missing(&partition, offset).into());
+                    return Err(error.into());
                 }
                 open = now;
                 continue;
@@ -352,70 +381,6 @@ impl Kafka {
             .ask(move |cluster| cluster.offsets(&partitions, seek))
             .await?;
         Ok(identities.into_iter().zip(positions).collect())
-    }
-
-    /// A partition that the group stands in, though the table has no position of it.
-    async fn stored(
-        &self,
-        open: &OpenTable,
-        partitions: Vec<Partition>,
-    ) -> Result<Option<(Partition, u64)>, WriteError> {
-        let asked = partitions.clone();
-        let stored = self
-            .ask(move |cluster| cluster.group_positions(&asked))
-            .await?;
-        // An operator may have forgotten positions, whose trace in the group is our own.
-        let own = open.table.metadata.uuid().to_string();
-        let may_be_forgotten = open.state.last_action.is_some();
-        Ok(partitions
-            .into_iter()
-            .zip(stored)
-            .find_map(|(partition, stored)| {
-                let stored = stored.filter(|one| !(may_be_forgotten && one.metadata == own))?;
-                Some((partition, stored.offset))
-            }))
-    }
-
-    fn positions_missing(&self, partition: &Partition, offset: u64) -> KafkaError {
-        let group = &self.input.group;
-        KafkaError::new(
-            format!("begin reading {partition} into table {}", self.table),
-            KafkaErrorKind::PositionsMissing,
-            format!(
-                "the table has no position of it, but group {group} stands at offset {offset}: the table's state was \
-                 lost, or another reader uses this group. `frazil offsets set DATASET --from-group {group}` goes on \
-                 where the group stands; another `group` in the dataset's [source.kafka] begins at `start`"
-            ),
-        )
-    }
-
-    /// Names that a dataset gives must be topics.
-    fn all_there(&self, found: &[Topic], state: &State) -> Result<(), KafkaError> {
-        let Topics::Names(names) = &self.input.topics else {
-            return Ok(());
-        };
-        let found: BTreeSet<&str> = found.iter().map(|one| one.topic.name.as_str()).collect();
-        let Some(missing) = names.iter().find(|name| !found.contains(name.as_str())) else {
-            return Ok(());
-        };
-        let was_read = state.sources.values().any(|source| {
-            matches!(&source.identity, SourceIdentity::Kafka(kafka) if kafka.topic.name == **missing)
-        });
-        let action = format!("find topic {missing}");
-        Err(if was_read {
-            KafkaError::new(
-                action,
-                KafkaErrorKind::TopicChanged,
-                "it is gone from the cluster; what the table holds of it stays. Take it out of the dataset's `topics`, \
-                 or start again once it is there",
-            )
-        } else {
-            KafkaError::new(
-                action,
-                KafkaErrorKind::Usage,
-                "the cluster has no such topic, or this user may not see it; make it, or correct `topics`",
-            )
-        })
     }
 
     async fn reopen(&self, committer: &Committer) -> Result<OpenTable, WriteError> {

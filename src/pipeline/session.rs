@@ -1,6 +1,10 @@
 //! A session: from the table's positions to the end of the input, or to the next fence.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arrow_schema::SchemaRef;
 use frazil_dataset::Dataset;
@@ -17,11 +21,12 @@ use tokio::{
 };
 
 use super::{
-    Input, Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS,
-    WRITERS_MEMORY_SHARE, WriteError, WriteJob, WriteReport,
-    committer::{CheckpointCommitter, Gathered, Job, Tally},
+    Input, Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS, WriteError,
+    WriteJob, WriteReport,
+    committer::{CheckpointCommitter, Ending, Gathered, Job},
+    dead_letter_limit::DeadLetterLimit,
     input::{self, GivenInput, Readers},
-    kafka::{GroupOffsets, Kafka},
+    kafka::{GroupOffsets, Kafka, partition_of},
     tables,
     worker::{Work, Worker},
 };
@@ -47,7 +52,7 @@ pub(super) enum End {
 /// `max.poll.interval.ms` of five minutes, after which it would give them to others without asking.
 const HAND_OVER_MAX: Duration = Duration::from_mins(1);
 
-/// How often a run with an end looks whether others have reached theirs.
+/// How often a stream says that it moves, and one with an end looks whether others have reached theirs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one session and adds what it committed to the report.
@@ -60,6 +65,7 @@ pub(super) async fn run(
     remembered: &mut Remembered,
     report: &mut WriteReport,
 ) -> Result<End, WriteError> {
+    progress.send_modify(|progress| progress.session_begins(services.clock.now_micros()));
     let committer = Committer::new(
         Arc::clone(&services.catalog),
         Arc::clone(&services.clock),
@@ -115,28 +121,32 @@ pub(super) async fn run(
         new_sources,
     );
     let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
-    let session = Session::start(services, job, &committer, open, group_offsets, progress).await?;
+    let limit = remembered.limit(job);
+    let start = Session::start(
+        services,
+        job,
+        &committer,
+        open,
+        group_offsets,
+        limit,
+        progress,
+    );
+    let session = start.await?;
     let context = Context {
         services,
         committer: &committer,
         kafka,
+        progress,
     };
-    let tally = session
+    let ending = session
         .run(reads, gathered, context, shutdown.clone())
         .await?;
-    report.add(
-        &tally.counts,
-        &tally.reasons,
-        tally.data_files,
-        tally.commits,
-        tally.snapshot_id,
-    );
     report.stopped = shutdown.is_requested();
-    report.failed_sources = tally.failed_sources;
-    if let Some(error) = tally.kafka_failed {
+    report.failed_sources = ending.failed_sources;
+    if let Some(error) = ending.kafka_failed {
         return Err(error.into());
     }
-    if let Some(reason) = tally.fenced {
+    if let Some(reason) = ending.fenced {
         return Ok(End::Fenced { reason });
     }
     committer.apply_outbox(&job.dataset.table).await?;
@@ -167,9 +177,34 @@ struct Context<'a> {
     services: &'a Services,
     committer: &'a Committer,
     kafka: Option<&'a mut Kafka>,
+    progress: &'a watch::Sender<Progress>,
 }
 
 impl Context<'_> {
+    /// Tells whoever watches what was read.
+    fn tell(&self, block: &RecordBlock, begins_checkpoint: bool) {
+        let now = self.services.clock.now_micros();
+        let first_ms = block.messages.as_deref().and_then(|messages| {
+            let mut times = messages.of_records.iter().map(|one| one.timestamp_ms);
+            times.next().flatten()
+        });
+        self.progress.send_modify(|progress| {
+            progress.read(block.records.len() as u64, begins_checkpoint, now);
+            progress.queue_bytes += block.bytes_read();
+            if let (Some(first_ms), Some(partition)) = (first_ms, partition_of(&block.identity))
+                && let Some(at) = progress.partitions.get_mut(&partition)
+            {
+                at.newest_ms.get_or_insert(first_ms);
+            }
+        });
+    }
+
+    fn moved(&self) {
+        let now = self.services.clock.now_micros();
+        self.progress
+            .send_modify(|progress| progress.session_moved_micros = Some(now));
+    }
+
     /// For a run with an end: how far a source was read.
     fn passed(&mut self, block: &RecordBlock) {
         if let Some(kafka) = &mut self.kafka {
@@ -206,7 +241,9 @@ struct Session {
     workers: Vec<mpsc::Sender<Work>>,
     worker_tasks: JoinSet<Result<(), WriteError>>,
     checkpoints: mpsc::Sender<Job>,
-    committer: AbortOnDrop<Result<Tally, WriteError>>,
+    committer: AbortOnDrop<Result<Ending, WriteError>>,
+    /// The time of each source's newest record since the last checkpoint.
+    newest_ms: BTreeMap<u64, i64>,
 }
 
 /// Stops a task that nobody waits for any more.
@@ -225,15 +262,15 @@ impl Session {
         committer: &Arc<Committer>,
         open: OpenTable,
         group_offsets: Option<GroupOffsets>,
+        limit: Arc<Mutex<DeadLetterLimit>>,
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, WriteError> {
         let dead_letters = committer.dead_letter_table(&job.dataset.table).await?;
         let arrow = arrow_schema_of(&open.table)?;
         let dead_letter_schema = arrow_schema_of(&dead_letters)?;
-        let memory = (job.memory_max_bytes as f64 * WRITERS_MEMORY_SHARE) as usize;
         let mut worker_tasks = JoinSet::new();
         let mut workers = Vec::new();
-        for _ in 0..job.workers.max(1) {
+        for number in 0..job.workers.max(1) {
             let (sender, queue) = mpsc::channel(WORKER_QUEUE_BLOCKS);
             let worker = Worker {
                 decoder: decoder(&job.dataset, &arrow)?,
@@ -243,7 +280,8 @@ impl Session {
                 epoch: open.state.epoch,
                 clock: Arc::clone(&services.clock),
                 ids: Arc::clone(&services.ids),
-                memory_max_bytes: memory / job.workers.max(1),
+                memory: Arc::clone(&job.memory),
+                number,
                 progress: progress.clone(),
             };
             worker_tasks.spawn(worker.run(queue));
@@ -257,16 +295,22 @@ impl Session {
             table_uuid: open.table.metadata.uuid(),
             epoch: open.state.epoch,
             dead_letters,
+            clock: Arc::clone(&services.clock),
             ids: Arc::clone(&services.ids),
+            limit,
             progress: progress.clone(),
             group_offsets,
         };
+        progress.send_modify(|progress| {
+            progress.session_runs(job.workers.max(1), services.clock.now_micros());
+        });
         let committer = AbortOnDrop(tokio::spawn(checkpoint_committer.run(queue)));
         Ok(Self {
             workers,
             worker_tasks,
             checkpoints,
             committer,
+            newest_ms: BTreeMap::new(),
         })
     }
 
@@ -277,7 +321,8 @@ impl Session {
         mut gathered: Accumulated,
         mut context: Context<'_>,
         mut shutdown: Shutdown,
-    ) -> Result<Tally, WriteError> {
+    ) -> Result<Ending, WriteError> {
+        let is_stream = context.kafka.is_some();
         let is_once = context.kafka.as_ref().is_some_and(|kafka| kafka.is_once());
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -300,13 +345,20 @@ impl Session {
                 ended = &mut self.committer.0 => return self.ended_early(ended).await,
                 Some(ended) = self.worker_tasks.join_next() => return Err(worker_error(ended)),
                 () = shutdown.requested() => break,
-                _ = look.tick(), if is_once => context.look_again().await?,
+                _ = look.tick(), if is_stream => {
+                    context.moved();
+                    if is_once {
+                        context.look_again().await?;
+                    }
+                }
                 () = wait_until(due), if due.is_some() => self.checkpoint(&mut gathered).await?,
                 read = input.reads.recv() => match read {
                     None => break,
                     Some(Read::Block(mut block)) => {
                         context.passed(&block);
+                        context.tell(&block, gathered.is_empty());
                         gathered.add(&mut block);
+                        self.remember_newest(&block);
                         self.hand_out(block).await?;
                         if gathered.is_full() {
                             self.checkpoint(&mut gathered).await?;
@@ -338,11 +390,11 @@ impl Session {
         if lost.is_none() {
             self.checkpoint(&mut gathered).await?;
         }
-        let mut tally = self.finish().await?;
-        tally.failed_sources = failed_sources;
-        tally.fenced = tally.fenced.or(lost);
-        tally.kafka_failed = kafka_failed;
-        Ok(tally)
+        let mut ending = self.finish().await?;
+        ending.failed_sources = failed_sources;
+        ending.fenced = ending.fenced.or(lost);
+        ending.kafka_failed = kafka_failed;
+        Ok(ending)
     }
 
     /// The group changed our share: new partitions start where the table stands, and of those that go everything
@@ -359,7 +411,12 @@ impl Session {
         match assignment {
             Assignment::Given(partitions) => {
                 kafka
-                    .given(context.services, context.committer, &partitions)
+                    .given(
+                        context.services,
+                        context.committer,
+                        &partitions,
+                        context.progress,
+                    )
                     .await?;
                 Ok(Share::Settled)
             }
@@ -371,6 +428,11 @@ impl Session {
                     Ok::<_, WriteError>(sent.is_ok() && waiting.await.is_ok())
                 };
                 let committed = tokio::time::timeout(HAND_OVER_MAX, committed).await;
+                context.progress.send_modify(|progress| {
+                    for partition in &partitions {
+                        progress.partitions.remove(partition);
+                    }
+                });
                 kafka.release(partitions)?;
                 match committed {
                     Ok(Ok(true)) => Ok(Share::Settled),
@@ -382,6 +444,20 @@ impl Session {
             Assignment::Lost(_) => Ok(Share::Lost(
                 "the group gave partitions of ours to another member".to_owned(),
             )),
+        }
+    }
+
+    fn remember_newest(&mut self, block: &RecordBlock) {
+        let Some(messages) = &block.messages else {
+            return;
+        };
+        let newest = messages
+            .of_records
+            .iter()
+            .filter_map(|one| one.timestamp_ms);
+        if let Some(newest) = newest.max() {
+            let so_far = self.newest_ms.entry(block.source.id).or_insert(newest);
+            *so_far = newest.max(*so_far);
         }
     }
 
@@ -423,13 +499,14 @@ impl Session {
             .send(Job::Checkpoint(Gathered {
                 moves: gathered.take(),
                 written,
+                newest_ms: std::mem::take(&mut self.newest_ms),
             }))
             .await;
         Ok(())
     }
 
     /// Waits for the checkpoints on their way.
-    async fn finish(mut self) -> Result<Tally, WriteError> {
+    async fn finish(mut self) -> Result<Ending, WriteError> {
         self.workers.clear();
         let (closed, _) = mpsc::channel(1);
         self.checkpoints = closed;
@@ -439,23 +516,23 @@ impl Session {
                 failure.get_or_insert(error);
             }
         }
-        let tally = (&mut self.committer.0)
+        let ending = (&mut self.committer.0)
             .await
             .map_err(|_| WriteError::Stopped)?;
         match failure {
             Some(error) => Err(error),
-            None => tally,
+            None => ending,
         }
     }
 
     /// The committer ended while there was still something to read.
     async fn ended_early(
         &mut self,
-        ended: Result<Result<Tally, WriteError>, tokio::task::JoinError>,
-    ) -> Result<Tally, WriteError> {
-        let tally = ended.map_err(|_| WriteError::Stopped)??;
-        if tally.fenced.is_some() {
-            return Ok(tally);
+        ended: Result<Result<Ending, WriteError>, tokio::task::JoinError>,
+    ) -> Result<Ending, WriteError> {
+        let ending = ended.map_err(|_| WriteError::Stopped)??;
+        if ending.fenced.is_some() {
+            return Ok(ending);
         }
         // It gave up because a worker's part never came.
         Err(self.failure().await)

@@ -1,20 +1,20 @@
 //! A worker: decodes blocks and writes their rows and rejects into data files of its own.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_schema::SchemaRef;
 use frazil_service::clock::{Clock, Ids};
 use frazil_table::{
     catalog::LoadedTable,
     commit::{Counts, PendingFile},
-    data_file::{PartitionedWriter, WriterContext},
+    data_file::{MemoryBudget, PartitionedWriter, TableWriteError, WriterContext},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Progress, WriteError};
+use super::{Progress, WriteError, progress::WorkerHolds};
 use crate::{
     decode::Decoder,
-    record::{Reasons, RecordBlock, RowBlock},
+    record::{Reasons, RecordBlock, Reject, RowBlock, SourceInfo},
     reject::dead_letter_rows,
 };
 
@@ -33,6 +33,15 @@ pub(super) struct Written {
     pub(super) dead_letter_files: Vec<PendingFile>,
     pub(super) counts: Counts,
     pub(super) reasons: Reasons,
+    /// The first record of each reason.
+    pub(super) samples: BTreeMap<&'static str, Sample>,
+}
+
+/// A record that could not be a row.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) source: Arc<SourceInfo>,
+    pub(super) reject: Reject,
 }
 
 /// One worker's own things.
@@ -44,7 +53,9 @@ pub(super) struct Worker {
     pub(super) epoch: u64,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
-    pub(super) memory_max_bytes: usize,
+    pub(super) memory: Arc<MemoryBudget>,
+    /// Its place among the workers.
+    pub(super) number: usize,
     pub(super) progress: watch::Sender<Progress>,
 }
 
@@ -65,7 +76,17 @@ impl Worker {
         queue: &mut mpsc::Receiver<Work>,
         open: &mut Open,
     ) -> Result<(), WriteError> {
-        while let Some(work) = queue.recv().await {
+        loop {
+            let work = tokio::select! {
+                biased;
+                work = queue.recv() => work,
+                () = self.memory.pressed() => {
+                    open.keep_memory_limit().await?;
+                    self.tell(open);
+                    continue;
+                }
+            };
+            let Some(work) = work else { return Ok(()) };
             match work {
                 Work::Block(block) => {
                     let rows = self.decoder.decode(&block, self.clock.now_micros());
@@ -73,29 +94,39 @@ impl Worker {
                     drop(block);
                     self.progress.send_modify(|progress| {
                         progress.bytes_read += bytes;
+                        progress.queue_bytes = progress.queue_bytes.saturating_sub(bytes);
                         progress.decoded.add(&rows.counts);
                     });
                     self.write(rows, open).await?;
+                    self.tell(open);
                     // Decoding and encoding are long steps without a wait: let readers and
                     // the committer have their turn.
                     tokio::task::yield_now().await;
                 }
                 Work::Barrier(reply) => {
                     let written = std::mem::take(open).finish().await?;
+                    self.tell(open);
                     // Gone with the session when another part of it failed.
                     let _ = reply.send(written);
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Tells whoever watches what is held.
+    fn tell(&self, open: &Open) {
+        self.progress.send_modify(|progress| {
+            if let Some(holds) = progress.workers.get_mut(self.number) {
+                *holds = open.holds();
+            }
+        });
     }
 
     async fn write(&mut self, rows: RowBlock, open: &mut Open) -> Result<(), WriteError> {
         let prefix = format!("e{}-s{}-{}", self.epoch, rows.source.id, rows.range.start);
         if rows.rows.num_rows() > 0 {
             if open.rows.is_none() {
-                open.rows =
-                    Some(self.writer(&self.table, prefix.clone(), self.memory_max_bytes)?);
+                open.rows = Some(self.writer(&self.table, prefix.clone())?);
             }
             if let Some(writer) = &mut open.rows {
                 writer.write(&rows.rows).await?;
@@ -110,13 +141,17 @@ impl Worker {
             )
             .map_err(|error| WriteError::unfit(&self.dead_letters.name, &error.to_string()))?;
             if open.dead_letters.is_none() {
-                // Rejects are the exception; an eighth is room for a burst of them.
-                let memory = self.memory_max_bytes / 8;
-                open.dead_letters = Some(self.writer(&self.dead_letters, prefix, memory)?);
+                open.dead_letters = Some(self.writer(&self.dead_letters, prefix)?);
             }
             if let Some(writer) = &mut open.dead_letters {
                 writer.write(&batch).await?;
             }
+        }
+        for reject in rows.rejects {
+            open.samples.entry(reject.reason).or_insert_with(|| Sample {
+                source: Arc::clone(&rows.source),
+                reject,
+            });
         }
         open.counts.add(&rows.counts);
         open.reasons.add(&rows.reasons);
@@ -127,14 +162,13 @@ impl Worker {
         &self,
         table: &LoadedTable,
         name_prefix: String,
-        memory_max_bytes: usize,
     ) -> Result<PartitionedWriter, WriteError> {
         Ok(PartitionedWriter::new(WriterContext {
             storage: Arc::clone(&table.storage),
             metadata: Arc::clone(&table.metadata),
             ids: Arc::clone(&self.ids),
             name_prefix,
-            memory_max_bytes,
+            memory: Arc::clone(&self.memory),
             open_files_max: OPEN_FILES_MAX,
         })?)
     }
@@ -147,13 +181,33 @@ struct Open {
     dead_letters: Option<PartitionedWriter>,
     counts: Counts,
     reasons: Reasons,
+    samples: BTreeMap<&'static str, Sample>,
 }
 
 impl Open {
+    fn holds(&self) -> WorkerHolds {
+        let writers = [&self.rows, &self.dead_letters].into_iter().flatten();
+        writers.fold(WorkerHolds::default(), |holds, writer| WorkerHolds {
+            open_files: holds.open_files + writer.open_files(),
+            memory_bytes: holds.memory_bytes + writer.memory_bytes(),
+        })
+    }
+
+    async fn keep_memory_limit(&mut self) -> Result<(), TableWriteError> {
+        for writer in [&mut self.rows, &mut self.dead_letters]
+            .into_iter()
+            .flatten()
+        {
+            writer.keep_memory_limit().await?;
+        }
+        Ok(())
+    }
+
     async fn finish(self) -> Result<Written, WriteError> {
         let mut written = Written {
             counts: self.counts,
             reasons: self.reasons,
+            samples: self.samples,
             ..Written::default()
         };
         if let Some(writer) = self.rows {

@@ -4,6 +4,8 @@
 
 mod broker;
 mod faults;
+mod many;
+mod operations;
 mod reading;
 mod security;
 #[path = "../../crates/table/tests/contract/stack.rs"]

@@ -14,7 +14,7 @@ use frazil_sim::{
     scenario,
     world::{World, simulate},
 };
-use frazil_table::{catalog::pointer::PointerCatalog, error::Remedy};
+use frazil_table::{catalog::pointer::PointerCatalog, data_file::MemoryBudget, error::Remedy};
 use rand::Rng as _;
 use tokio::sync::watch;
 
@@ -122,7 +122,8 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
             as_new_source: false,
         },
         workers: process.world().random(|rng| rng.random_range(1..=2)),
-        memory_max_bytes: 64 * 1024 * 1024,
+        memory: MemoryBudget::new(64 * 1024 * 1024),
+        accept_dead_letters: false,
         block_bytes: 400,
         // Every file moves as soon as it was read to its end.
         finished_sources_max: 0,

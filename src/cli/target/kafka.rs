@@ -23,11 +23,13 @@ use frazil_service::{
 
 use crate::cli::exit::Failure;
 
-/// The input that a dataset's `[source.kafka]` names.
+/// The input that a dataset's `[source.kafka]` names. The client fetches ahead at most about `fetched_bytes_max`, unless
+/// the deployment says otherwise.
 pub(crate) fn input(
     settings: &Settings,
     spec: &KafkaSourceSpec,
     once: bool,
+    fetched_bytes_max: Option<u64>,
 ) -> anyhow::Result<KafkaInput> {
     let (name, cluster) = settings
         .deployment
@@ -46,6 +48,7 @@ pub(crate) fn input(
         group: spec.group.clone(),
         isolation: spec.isolation,
         topics: topics.clone(),
+        fetched_bytes_max,
     };
     // What cannot be read now is the deployment's mistake; later it may be a file that is being replaced.
     deployed.options().context("read the deployment file")?;
@@ -56,6 +59,14 @@ pub(crate) fn input(
         start,
         once,
     })
+}
+
+/// A client that asks the cluster of a dataset's `[source.kafka]`, and is no member of its group.
+pub(crate) fn asking(
+    settings: &Settings,
+    spec: &KafkaSourceSpec,
+) -> anyhow::Result<Arc<dyn Cluster>> {
+    Ok(input(settings, spec, false, None)?.connect.ask()?)
 }
 
 /// The topics that a dataset's file names.
@@ -74,6 +85,7 @@ struct DeployedCluster {
     group: String,
     isolation: KafkaIsolation,
     topics: Topics,
+    fetched_bytes_max: Option<u64>,
 }
 
 impl Connect for DeployedCluster {
@@ -88,12 +100,13 @@ impl Connect for DeployedCluster {
 
 impl DeployedCluster {
     fn options(&self) -> Result<ClientOptions, KafkaError> {
-        let mut properties: Vec<(String, String)> = self
-            .cluster
-            .properties
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut properties = Vec::new();
+        if let Some(bytes) = self.fetched_bytes_max {
+            let kilobytes = (bytes / 1024).max(1).to_string();
+            properties.push(("queued.max.messages.kbytes".to_owned(), kilobytes));
+        }
+        let deployed = self.cluster.properties.iter();
+        properties.extend(deployed.map(|(key, value)| (key.clone(), value.clone())));
         let mut set = |key: &str, value: &str| properties.push((key.to_owned(), value.to_owned()));
         set("bootstrap.servers", &self.cluster.brokers.join(","));
         set("security.protocol", self.cluster.security_protocol());

@@ -152,6 +152,9 @@ pub trait Consumer: std::fmt::Debug + Send {
     /// A cluster that does not answer or refuses.
     fn bounds(&self, partition: &Partition) -> Result<(u64, u64), KafkaError>;
 
+    /// As [`Self::bounds`], as the client last heard of a partition that is being read. Does not wait.
+    fn held_offsets(&self, partition: &Partition) -> Option<(u64, u64)>;
+
     /// Stores the group's positions, for whoever watches it. Failures are logged only.
     fn store(&mut self, positions: &[(Partition, u64)], metadata: &str);
 }

@@ -14,6 +14,7 @@ mod error;
 mod matching;
 mod native;
 mod reader;
+mod stops;
 
 pub use client::{ClientOptions, Token, Tokens, ask, connect};
 pub use consumer::{
@@ -22,4 +23,5 @@ pub use consumer::{
 };
 pub use error::{KafkaError, KafkaErrorKind};
 pub use matching::{Matched, MatchedPartition, match_topics};
-pub use reader::{Command, KafkaReader, ReaderOptions, Start};
+pub use reader::{Command, KafkaReader, ReaderOptions, ReaderSeen, Start};
+pub use stops::{all_there, may_begin, within};

@@ -112,6 +112,32 @@ impl<C: ConsumerContext + 'static> MessageQueue<C> {
     }
 }
 
+/// The first offset that a partition holds and that of what comes next, as the client last heard by fetching from it.
+pub(super) fn held_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<(u64, u64)> {
+    let topic = CString::new(topic).ok()?;
+    let (mut first, mut end) = (-1, -1);
+    // SAFETY: the client is alive; the string ends in a zero byte; both places are ours and written during the call only.
+    let code = unsafe {
+        let native = consumer.client().native_ptr();
+        sys::rd_kafka_get_watermark_offsets(
+            native,
+            topic.as_ptr(),
+            partition,
+            &raw mut first,
+            &raw mut end,
+        )
+    };
+    if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return None;
+    }
+    // Negative where it never heard.
+    Some((u64::try_from(first).ok()?, u64::try_from(end).ok()?))
+}
+
 impl<C: ConsumerContext + 'static> Drop for MessageQueue<C> {
     fn drop(&mut self) {
         // SAFETY: made in `new`, destroyed once, while the client is alive.

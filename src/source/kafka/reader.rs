@@ -7,20 +7,23 @@
 //! membership.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, mpsc},
     time::Duration,
 };
 
 use frazil_table::state::KafkaIdentity;
 use tokio::{
-    sync::mpsc::{Sender, error::TrySendError},
+    sync::{
+        mpsc::{Sender, error::TrySendError},
+        watch,
+    },
     time::Instant,
 };
 
 use super::{
-    Assignment, Consumer, KafkaError, KafkaErrorKind, Message, Partition, Sink,
-    blocks::PartitionBlocks,
+    Assignment, Consumer, KafkaError, Message, Partition, Sink, blocks::PartitionBlocks,
+    stops::within,
 };
 use crate::{
     record::SourceInfo,
@@ -38,6 +41,18 @@ const BLOCKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The least that a block may hold.
 const BLOCK_BYTES_MIN: usize = 64 * 1024;
+
+/// How often it tells whoever watches what it sees.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What the reader sees, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct ReaderSeen {
+    /// The first offset that a partition holds, and that of what comes next, as the client last heard.
+    pub offsets: BTreeMap<Partition, (u64, u64)>,
+    /// When the client was last served.
+    pub polled: Instant,
+}
 
 /// How blocks are made.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +108,7 @@ pub struct KafkaReader {
     leaving: BTreeSet<Partition>,
     blocks: Blocks,
     failure: Option<KafkaError>,
+    seen: watch::Sender<ReaderSeen>,
 }
 
 /// The blocks being gathered, and what waits for a place in the session's queue.
@@ -142,7 +158,16 @@ impl KafkaReader {
                 out_of_range: Vec::new(),
             },
             failure: None,
+            seen: watch::Sender::new(ReaderSeen {
+                offsets: BTreeMap::new(),
+                polled: Instant::now(),
+            }),
         }
+    }
+
+    /// What it sees from now on.
+    pub fn seen(&self) -> watch::Receiver<ReaderSeen> {
+        self.seen.subscribe()
     }
 
     /// Reads until told to stop, or until nobody is left to tell it.
@@ -216,6 +241,7 @@ impl KafkaReader {
             }
         }
         let now = Instant::now();
+        self.tell(now);
         for blocks in self.blocks.reading.values_mut() {
             let is_due = blocks
                 .since()
@@ -225,6 +251,20 @@ impl KafkaReader {
             }
         }
         self.send();
+    }
+
+    fn tell(&self, now: Instant) {
+        if now.duration_since(self.seen.borrow().polled) < TELL_EVERY {
+            return;
+        }
+        let reading = self.blocks.reading.keys();
+        let offsets = reading
+            .filter_map(|one| Some((one.clone(), self.consumer.held_offsets(one)?)))
+            .collect();
+        self.seen.send_replace(ReaderSeen {
+            offsets,
+            polled: now,
+        });
     }
 
     /// What a broker says of one fetch is not believed at once: it may be of an earlier one, or of a moment when the
@@ -239,25 +279,9 @@ impl KafkaReader {
             return Ok(());
         };
         let (first, end) = self.consumer.bounds(partition)?;
-        if (first..=end).contains(&next) {
-            tracing::debug!(%partition, next, first, end, "the broker had the offset out of range, and has it");
-            return self.consumer.start(&[(partition.clone(), next, None)]);
-        }
-        let what = if next < first {
-            format!("the topic begins at {first}: retention, or another hand, took what was before")
-        } else {
-            format!(
-                "the topic ends at {end}: its last records were lost, as when a leader is elected that lacks them"
-            )
-        };
-        Err(KafkaError::new(
-            format!("go on in {partition} at offset {next}"),
-            KafkaErrorKind::PositionsLost,
-            format!(
-                "{what}. `frazil offsets show DATASET` shows both; `frazil offsets set DATASET --source ID --position \
-                 OFFSET` says where to go on"
-            ),
-        ))
+        within(partition, next, first, end)?;
+        tracing::debug!(%partition, next, first, end, "the broker had the offset out of range, and has it");
+        self.consumer.start(&[(partition.clone(), next, None)])
     }
 
     fn assigned(&mut self, assignment: Assignment) {

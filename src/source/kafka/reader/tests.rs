@@ -7,7 +7,7 @@ use std::{
 
 use frazil_table::state::KafkaTopic;
 
-use super::*;
+use super::{super::KafkaErrorKind, *};
 
 #[derive(Debug, Default)]
 struct Told {
@@ -63,6 +63,10 @@ impl Consumer for Scripted {
 
     fn bounds(&self, _: &Partition) -> Result<(u64, u64), KafkaError> {
         Ok((5, 20))
+    }
+
+    fn held_offsets(&self, _: &Partition) -> Option<(u64, u64)> {
+        Some((5, 20))
     }
 
     fn store(&mut self, _: &[(Partition, u64)], _: &str) {}
