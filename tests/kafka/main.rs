@@ -4,6 +4,9 @@
 
 mod broker;
 mod faults;
+#[path = "../cli/lake.rs"]
+#[allow(dead_code, reason = "other tests do more behind its back")]
+mod lake;
 mod many;
 mod operations;
 mod reading;
@@ -67,8 +70,12 @@ impl User {
         user
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn file(&self, name: &str, content: String) -> PathBuf {
-        let path = self.folder.path().join(name);
+        let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }

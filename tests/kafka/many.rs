@@ -15,7 +15,7 @@ use crate::{Broker, Ended, User};
 const AWAITED_MAX: Duration = Duration::from_mins(2);
 
 /// A running `frazil write`.
-struct Writer {
+pub(crate) struct Writer {
     child: Child,
     /// Where it listens.
     address: String,
@@ -23,7 +23,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(user: &User, arguments: &[&str]) -> Self {
+    pub(crate) fn start(user: &User, arguments: &[&str]) -> Self {
         let mut all = vec!["write", "--embedded", "--listen", "0"];
         all.extend(arguments);
         let mut child = user
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
             assert!(
@@ -106,7 +106,7 @@ impl Writer {
         }
     }
 
-    fn written(&self, dataset: &str) -> u64 {
+    pub(crate) fn written(&self, dataset: &str) -> u64 {
         let of = format!("dataset=\"{dataset}\",outcome=\"written\"");
         let name = format!("frazil_records_total{{{of},project=\"\",reason=\"\"}}");
         self.metric(&name).unwrap_or(0.0) as u64
@@ -124,7 +124,7 @@ impl Writer {
         self.wait()
     }
 
-    fn wait(&mut self) -> Ended {
+    pub(crate) fn wait(&mut self) -> Ended {
         let code = self.child.wait().unwrap().code();
         let stderr = std::mem::replace(&mut self.stderr, std::thread::spawn(String::new));
         Ended {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{Broker, User};
+use crate::{Broker, User, lake::Lake, many::Writer};
 
 #[test]
 fn a_topic_that_was_made_again() {
@@ -88,4 +88,33 @@ fn mistakes_end_with_code_2() {
     stopped.failed(2, &["topic web", "the cluster has no such topic"]);
     let stopped = user.run(&["write", "web", "--once"]);
     stopped.failed(2, &["no catalog is named", "--embedded"]);
+}
+
+/// A newer frazil of the same group writes a state that ours does not know: ours stop by name, and hand nothing on.
+#[test]
+fn a_newer_frazil_in_the_group() {
+    let broker = Broker::start();
+    broker.create_topic("web", 2, &[]);
+    let user = User::of_numbers(&broker);
+    let mut older = [(); 2].map(|()| Writer::start(&user, &["web"]));
+    broker.producer().numbers("web", 0..1_000, 2);
+    let written = |older: &[Writer; 2]| older[0].written("web") + older[1].written("web");
+    older[0].until("all are written", |_| written(&older) == 1_000);
+    let version = |from: &'static str, to: &'static str| {
+        Lake::web(&user).change(|metadata| {
+            let header = metadata["properties"]["frazil.state"].as_str().unwrap();
+            let other = header.replace(from, to);
+            assert_ne!(other, header);
+            metadata["properties"]["frazil.state"] = other.into();
+        });
+    };
+    version("\"version\":2", "\"version\":9");
+    broker.producer().numbers("web", 1_000..2_000, 2);
+    for one in &mut older {
+        one.wait().failed(3, &["version 9", "newer frazil"]);
+    }
+    // Who knows that state goes on where the table stands.
+    version("\"version\":9", "\"version\":2");
+    assert_eq!(user.write_once()["rows_written"], json!(1_000));
+    assert_eq!(user.numbers(), (2_000, 2_000));
 }
