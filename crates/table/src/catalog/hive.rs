@@ -23,6 +23,7 @@ mod metastore;
 mod mirror;
 mod options;
 mod raw;
+mod rehearse;
 mod server;
 mod swap;
 mod table;
@@ -45,7 +46,7 @@ use self::{
     swap::{Swap, refusal},
 };
 use super::{
-    CatalogError, LoadedTable,
+    CatalogError, LoadedTable, Rehearsal,
     pointer::{PointerStore, SwapOutcome},
 };
 
@@ -229,5 +230,13 @@ impl PointerStore for HivePointers {
         }
         names.sort();
         Ok(names)
+    }
+
+    async fn rehearse(&self, table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        match rehearse::rehearse(&self.metastore, table).await {
+            Ok(rehearsal) => Ok(rehearsal),
+            Err(SwapOutcome::Rejected(reason)) => Err(self.rejected(reason)),
+            Err(outcome) => Err(self.unavailable(rehearse::reason(&outcome))),
+        }
     }
 }

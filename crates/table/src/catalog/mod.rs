@@ -59,6 +59,26 @@ pub trait Catalog: Debug + Send + Sync + 'static {
 
     /// The names of all tables.
     async fn list(&self) -> Result<Vec<TableName>, CatalogError>;
+
+    /// Does what a commit needs and leaves every table as it is: for whoever wants to know before the first one
+    /// whether it will be let in. Some catalogs can tell more where there is a `table`.
+    ///
+    /// # Errors
+    /// A commit would fail, too.
+    async fn rehearse(&self, _table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        Ok(Rehearsal::default())
+    }
+}
+
+/// What trying to commit has shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// What was tried, and what keeps writers apart, for people; empty where nothing can be tried.
+    pub shown: Vec<String>,
+    /// What may go wrong all the same, and what to do.
+    pub warnings: Vec<String>,
+    /// The server's clock in milliseconds since the epoch, where it tells.
+    pub clock_ms: Option<i64>,
 }
 
 /// A table's metadata as a catalog gave it.

@@ -18,7 +18,7 @@ use iceberg::{
     spec::{FormatVersion, MetadataLog, TableMetadata, TableMetadataBuilder},
 };
 
-use super::{Catalog, CatalogError, CommitError, Creation, LoadedTable, metadata_file};
+use super::{Catalog, CatalogError, CommitError, Creation, LoadedTable, Rehearsal, metadata_file};
 use crate::storage::{Storage, StorageErrorKind};
 
 /// How often a table is looked up again when its metadata file vanished between the look at the
@@ -70,6 +70,11 @@ pub trait PointerStore: Debug + Send + Sync + 'static {
 
     /// The names of all tables.
     async fn list(&self) -> Result<Vec<TableName>, CatalogError>;
+
+    /// Does what a swap needs and leaves every pointer as it is; see [`Catalog::rehearse`].
+    async fn rehearse(&self, _table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        Ok(Rehearsal::default())
+    }
 }
 
 /// How a compare-and-swap of a pointer ended.
@@ -334,5 +339,9 @@ impl<P: PointerStore> Catalog for PointerCatalog<P> {
 
     async fn list(&self) -> Result<Vec<TableName>, CatalogError> {
         self.pointers.list().await
+    }
+
+    async fn rehearse(&self, table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        self.pointers.rehearse(table).await
     }
 }

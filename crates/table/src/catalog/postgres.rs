@@ -16,7 +16,7 @@ use frazil_dataset::TableName;
 use sqlx::Row;
 
 use super::{
-    CatalogError,
+    CatalogError, LoadedTable, Rehearsal,
     pointer::{PointerStore, SwapOutcome},
     sql::{self, Change, Statement},
 };
@@ -35,6 +35,11 @@ const NAMESPACES: &str = "SELECT 1 WHERE to_regclass('iceberg_namespace_properti
 
 /// Whether the server may lose what it confirmed, whatever it is asked for.
 const FORGETS: &str = "SELECT 1 WHERE current_setting('fsync') = 'off'";
+
+/// Whether this user may move and make pointers, whether the server keeps what it confirmed, and its clock.
+const RIGHTS: &str = "SELECT has_table_privilege('iceberg_tables', 'UPDATE') \
+    AND has_table_privilege('iceberg_tables', 'INSERT'), current_setting('fsync') <> 'off', \
+    (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Pointers in a PostgreSQL database.
 #[derive(Debug)]
@@ -231,5 +236,33 @@ impl PointerStore for PostgresPointers {
             .map(|row| Ok(sql::listed(row.try_get(0)?, row.try_get(1)?)))
             .collect::<Result<_, sqlx::Error>>()
             .map_err(|e| self.error(&e.into()))
+    }
+
+    async fn rehearse(&self, _: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        let tried = async {
+            let mut transaction = self.connections.begin().await?;
+            transaction.execute(&sql::rehearsal()).await?;
+            let rows = transaction.fetch(&plain(RIGHTS)).await?;
+            transaction.give_up().await;
+            let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+        };
+        let (may_swap, keeps, clock_ms): (bool, bool, i64) = tried
+            .await
+            .map_err(|failure: Failure| self.error(&failure))?;
+        if !may_swap {
+            return Err(CatalogError::Rejected {
+                catalog: self.describe(),
+                reason: "this user may not change the table iceberg_tables; grant INSERT and UPDATE on it".to_owned(),
+            });
+        }
+        let forgets = "the server runs with fsync=off: a crash of its machine may undo commits; turn fsync on";
+        Ok(Rehearsal {
+            shown: vec![
+                "a change was made, and given up; this user may change pointers".to_owned(),
+            ],
+            warnings: (!keeps).then(|| forgets.to_owned()).into_iter().collect(),
+            clock_ms: Some(clock_ms),
+        })
     }
 }

@@ -33,8 +33,9 @@ use frazil_service::clock::{Clock, Ids};
 use iceberg::{TableRequirement, TableUpdate};
 use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-use super::{Catalog, CatalogError, CommitError, Creation, LoadedTable};
+use super::{Catalog, CatalogError, CommitError, Creation, LoadedTable, Rehearsal};
 use client::{Client, Read, Refused, SMALL_BYTES_MAX};
 pub use options::{
     AccessDelegation, Authorization, HeaderText, OAuth2Options, RestOptions, SigV4Keys,
@@ -422,5 +423,33 @@ impl Catalog for RestCatalog {
             .into_iter()
             .map(|(namespace, table)| TableName { namespace, table })
             .collect())
+    }
+
+    /// Asks for what no table fulfils: who is let in so far is told of a conflict, and nothing is changed.
+    async fn rehearse(&self, table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        let Some(table) = table else {
+            return Ok(Rehearsal::default());
+        };
+        let catalog = self.describe();
+        let impossible = TableRequirement::UuidMatch { uuid: Uuid::nil() };
+        match self.commit(table, vec![impossible], Vec::new()).await {
+            Err(CommitError::Conflict(_)) => Ok(Rehearsal {
+                shown: vec![format!(
+                    "a commit to {} whose requirements cannot hold was let in and refused as a conflict",
+                    table.name
+                )],
+                ..Rehearsal::default()
+            }),
+            Ok(_) => Err(CatalogError::Rejected {
+                catalog,
+                reason: "it accepts a commit whose requirements do not hold, so that writers would overwrite each \
+                         other; use a server that checks them"
+                    .to_owned(),
+            }),
+            Err(CommitError::Rejected(reason)) => Err(CatalogError::Rejected { catalog, reason }),
+            Err(CommitError::NotSent(reason) | CommitError::Unknown(reason)) => {
+                Err(CatalogError::Unavailable { catalog, reason })
+            }
+        }
     }
 }

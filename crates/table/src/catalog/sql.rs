@@ -93,6 +93,11 @@ pub(super) fn create_namespace(namespace: &[String]) -> Statement {
     }
 }
 
+/// A change for a transaction that is given up: it takes the locks and the rights of one that is not.
+pub(super) fn rehearsal() -> Statement {
+    create_namespace(&["frazil-doctor".to_owned()])
+}
+
 fn level_names(namespace: &[String]) -> String {
     namespace.join(".")
 }

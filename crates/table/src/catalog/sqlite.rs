@@ -22,7 +22,7 @@ use sqlx::{
 };
 
 use super::{
-    CatalogError,
+    CatalogError, LoadedTable, Rehearsal,
     pointer::{PointerStore, SwapOutcome},
     sql::{self, Change, Statement},
 };
@@ -265,6 +265,22 @@ impl PointerStore for SqlitePointers {
             .map(|row| Ok(sql::listed(row.try_get(0)?, row.try_get(1)?)))
             .collect::<Result<_, sqlx::Error>>()
             .map_err(|e| self.error(&e))
+    }
+
+    async fn rehearse(&self, _: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        let tried = async {
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            let changed = query(&sql::rehearsal()).execute(&mut *transaction).await;
+            transaction.rollback().await?;
+            changed
+        };
+        tried.await.map_err(|e| self.error(&e))?;
+        Ok(Rehearsal {
+            shown: vec![
+                "its file was locked for writing, changed, and the change given up".to_owned(),
+            ],
+            ..Rehearsal::default()
+        })
     }
 }
 

@@ -368,6 +368,23 @@ impl Server {
         told.await.ok().copied().flatten()
     }
 
+    /// Whether the server drops the locks of holders that died, where it tells. Versions name it otherwise.
+    pub(super) async fn clears_locks(&self) -> Option<bool> {
+        let mut told = None;
+        for name in [
+            "metastore.housekeeping.threads.on",
+            "metastore.compactor.initiator.on",
+            "hive.compactor.initiator.on",
+        ] {
+            match self.config(name).await.ok()?.as_str() {
+                "true" => return Some(true),
+                "false" => told = Some(false),
+                _ => {}
+            }
+        }
+        told
+    }
+
     async fn config(&self, name: &str) -> Result<String, Failure> {
         let answer = self.client.get_config_value(text(name), text(""));
         match self.ask("get_config_value", answer).await? {

@@ -53,6 +53,12 @@ impl Swap {
         }
     }
 
+    /// Whether the table's server compares expected values, found out without a swap.
+    pub(super) async fn compares(&self) -> Result<bool, SwapOutcome> {
+        let (table, server, mut connection) = self.read().await?;
+        self.enforces(&table, server, &mut connection).await
+    }
+
     async fn try_run(&mut self) -> Result<(), SwapOutcome> {
         let (table, server, mut connection) = self.read().await?;
         if let Some(columns) = self.mirror.as_mut().and_then(|m| m.columns.as_mut()) {
