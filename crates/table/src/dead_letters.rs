@@ -27,7 +27,7 @@ use uuid::Uuid;
 use crate::{
     catalog::{CommitError, Creation, LoadedTable, metadata_file},
     commit::{
-        Committer, PendingFile,
+        Committer, OpenTable, PendingFile,
         attempts::Attempts,
         guard::{Lineage, lineage},
     },
@@ -103,6 +103,25 @@ impl Committer {
             "it moves on faster than its dead-letter table can be looked at; start again",
         ))
     }
+
+    /// Looks at the dead-letter table as a writer would, and changes nothing: how many entries it has still to take.
+    /// Where there is none the next writer makes it.
+    ///
+    /// # Errors
+    /// The dead-letter table is another's, or went back.
+    pub async fn dead_letters_pending(&self, open: &OpenTable) -> Result<u64, TableError> {
+        let (base, state) = (&open.table, &open.state);
+        let name = base.name.dead_letters();
+        let loaded = self.attempts.catalog.load(&name).await;
+        let applied = match loaded.map_err(|e| TableError::catalog(&name, &e))? {
+            Some(table) => match judge(&self.attempts, base, state, table).await? {
+                Look::Fine(found) => found.applied,
+                Look::OutOfDate => 0,
+            },
+            None => 0,
+        };
+        Ok(state.dead_letters.outbox.range(applied + 1..).count() as u64)
+    }
 }
 
 /// Brings the outbox of T's state up to date before a commit: names D, drops what D has applied.
@@ -172,6 +191,16 @@ pub(crate) async fn look(
         Some(table) => table,
         None => make(attempts, base, state).await?,
     };
+    judge(attempts, base, state, table).await
+}
+
+/// What the dead-letter table, read after T, is to T.
+async fn judge(
+    attempts: &Attempts,
+    base: &LoadedTable,
+    state: &State,
+    table: LoadedTable,
+) -> Result<Look, TableError> {
     let fault = match inspect(&table, base.metadata.uuid(), state) {
         Ok(applied) => return Ok(Look::Fine(Box::new(DeadLetterTable { table, applied }))),
         Err(fault) => fault,
@@ -186,7 +215,7 @@ pub(crate) async fn look(
         return Ok(Look::OutOfDate);
     }
     Err(TableError::new(
-        &name,
+        &table.name,
         TableErrorKind::DeadLetterTable,
         fault,
     ))
