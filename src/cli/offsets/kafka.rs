@@ -1,12 +1,14 @@
 //! Positions beside what a Kafka cluster says of their partitions.
 
+mod given;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use frazil::source::kafka::{Cluster, Partition, Seek, match_topics};
 use frazil_dataset::{Dataset, KafkaSourceSpec, SourceSpec};
 use frazil_table::{
     commit::PositionChange,
-    state::{SourceIdentity, SourceState, State},
+    state::{KafkaIdentity, SourceIdentity, SourceState, State},
 };
 
 use crate::cli::{Context, exit::Failure, target};
@@ -23,24 +25,30 @@ pub(super) struct Standing {
 }
 
 /// Where to go on.
-#[derive(Debug, Clone)]
-pub(super) enum To {
+#[derive(Debug)]
+pub(super) enum To<'a> {
     /// Where that group stands.
-    Group(String),
+    Group(&'a str),
     /// At those offsets.
     Seek(Seek),
+    /// At these, each as `[topic:]partition=offset`.
+    Given(&'a [String]),
 }
 
-impl std::str::FromStr for To {
+/// What `--at` takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At(pub(super) Seek);
+
+impl std::str::FromStr for At {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "earliest" => Ok(Self::Seek(Seek::Earliest)),
-            "latest" => Ok(Self::Seek(Seek::Latest)),
+            "earliest" => Ok(Self(Seek::Earliest)),
+            "latest" => Ok(Self(Seek::Latest)),
             time => time
                 .parse::<jiff::Timestamp>()
-                .map(|at| Self::Seek(Seek::Time(at.as_millisecond())))
+                .map(|at| Self(Seek::Time(at.as_millisecond())))
                 .map_err(|_| "give earliest, latest, or a time as 2026-01-31T12:00:00Z".to_owned()),
         }
     }
@@ -56,8 +64,7 @@ fn cluster(
     if let Some(group) = group {
         group.clone_into(&mut spec.group);
     }
-    let input = target::kafka::input(&context.settings()?, &spec, false)?;
-    Ok(input.connect.ask()?)
+    target::kafka::asking(&context.settings()?, &spec)
 }
 
 /// What the dataset's cluster says of the sources that are its partitions. Blocks.
@@ -92,55 +99,104 @@ pub(super) fn standings(
     look().map_err(|error| format!("{error:#}"))
 }
 
-/// The changes that set all partitions of the dataset's topics. Blocks.
+/// A partition of the dataset's topics.
+struct Found {
+    partition: Partition,
+    /// Its source, where the table has a position of it.
+    source: Option<u64>,
+    identity: KafkaIdentity,
+}
+
+/// The changes that set partitions of the dataset's topics. Tells of those that stay without a position. Blocks.
 pub(super) fn changes(
     context: &Context,
     dataset: &Dataset,
     state: &State,
-    to: &To,
+    to: &To<'_>,
 ) -> anyhow::Result<Vec<PositionChange>> {
     let Some(SourceSpec::Kafka(spec)) = &dataset.source else {
         return Err(Failure::usage(format!(
             "set positions of dataset {} in Kafka",
             dataset.name
         ))
-        .next("its file has no [source.kafka]")
+        .next("its file has no [source.kafka]; `--source ID --position N` sets the byte of a file")
         .into());
     };
     let group = match to {
-        To::Group(group) => Some(group.as_str()),
-        To::Seek(_) => None,
+        To::Group(group) => Some(*group),
+        To::Seek(_) | To::Given(_) => None,
     };
     let cluster = cluster(context, spec, group)?;
-    let topics = cluster.topics(&target::kafka::topics(spec))?;
-    let matched = match_topics(state, &topics)?;
-    let new = matched.added.into_iter().chain(matched.of_new_topics);
-    let wanted: Vec<(Partition, Option<u64>, _)> = matched
-        .known
-        .into_iter()
-        .map(|(partition, known)| (partition, Some(known.source), known.identity))
-        .chain(new.map(|(partition, identity)| (partition, None, identity)))
-        .collect();
-    let partitions: Vec<Partition> = wanted.iter().map(|(one, ..)| one.clone()).collect();
+    let found = partitions(cluster.as_ref(), spec, state)?;
+    let names: Vec<Partition> = found.iter().map(|one| one.partition.clone()).collect();
     let positions: Vec<Option<u64>> = match to {
         To::Seek(seek) => {
-            let offsets = cluster.offsets(&partitions, *seek)?;
+            let offsets = cluster.offsets(&names, *seek)?;
             offsets.into_iter().map(Some).collect()
         }
         To::Group(_) => {
-            let stored = cluster.group_positions(&partitions)?;
+            let stored = cluster.group_positions(&names)?;
             let offsets = stored.into_iter().map(|one| one.map(|one| one.offset));
             offsets.collect()
         }
+        To::Given(texts) => {
+            let given = given::positions(texts, &names)?;
+            given::are_held(&given, &names, cluster.as_ref())?;
+            given
+        }
     };
+    if positions.iter().all(Option::is_none) {
+        return Err(Failure::usage("find positions in the group")
+            .because(match to {
+                To::Group(group) => format!("group {group} has stored none for these topics"),
+                To::Seek(_) | To::Given(_) => "the topics have no partitions".to_owned(),
+            })
+            .into());
+    }
+    Ok(changed(found, positions, state))
+}
+
+/// All partitions of the dataset's topics.
+fn partitions(
+    cluster: &dyn Cluster,
+    spec: &KafkaSourceSpec,
+    state: &State,
+) -> anyhow::Result<Vec<Found>> {
+    let topics = cluster.topics(&target::kafka::topics(spec))?;
+    let matched = match_topics(state, &topics)?;
+    let known = matched.known.into_iter().map(|(partition, known)| Found {
+        partition,
+        source: Some(known.source),
+        identity: known.identity,
+    });
+    let new = matched.added.into_iter().chain(matched.of_new_topics);
+    let new = new.map(|(partition, identity)| Found {
+        partition,
+        source: None,
+        identity,
+    });
+    Ok(known.chain(new).collect())
+}
+
+fn changed(found: Vec<Found>, positions: Vec<Option<u64>>, state: &State) -> Vec<PositionChange> {
     let mut next = state.sources_version;
     let mut changes = Vec::new();
-    for ((_, known, mut identity), position) in wanted.into_iter().zip(positions) {
-        let Some(position) = position else { continue };
+    for (one, position) in found.into_iter().zip(positions) {
+        let Some(position) = position else {
+            if one.source.is_none() {
+                eprintln!(
+                    "{}: stays without a position, and begins as a new partition",
+                    one.partition
+                );
+            }
+            continue;
+        };
         // The leader's epoch is of the record before the position, which is not looked at.
-        identity.leader_epoch = None;
-        let identity = SourceIdentity::Kafka(identity);
-        changes.push(if let Some(source) = known {
+        let identity = SourceIdentity::Kafka(KafkaIdentity {
+            leader_epoch: None,
+            ..one.identity
+        });
+        changes.push(if let Some(source) = one.source {
             PositionChange::Set {
                 source,
                 position,
@@ -155,15 +211,7 @@ pub(super) fn changes(
             }
         });
     }
-    if changes.is_empty() {
-        return Err(Failure::usage("find positions in the group")
-            .because(match to {
-                To::Group(group) => format!("group {group} has stored none for these topics"),
-                To::Seek(_) => "the topics have no partitions".to_owned(),
-            })
-            .into());
-    }
-    Ok(changes)
+    changes
 }
 
 /// The changes that forget a topic.
