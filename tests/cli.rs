@@ -6,6 +6,8 @@
 mod check;
 #[path = "cli/deployments.rs"]
 mod deployments;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/fail_closed.rs"]
 mod fail_closed;
 #[path = "cli/finished.rs"]
@@ -21,6 +23,8 @@ mod offsets;
 #[path = "../crates/table/tests/contract/stack.rs"]
 #[allow(dead_code, reason = "tests of catalogs ask more of a server")]
 mod stack;
+#[path = "cli/status.rs"]
+mod status;
 #[path = "cli/tables.rs"]
 mod tables;
 #[path = "cli/usage.rs"]

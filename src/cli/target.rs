@@ -87,10 +87,7 @@ pub(crate) async fn open_catalog(
     storage: &StorageSettings,
 ) -> anyhow::Result<Arc<dyn Catalog>> {
     present::check(resolved, storage)?;
-    let storages = Arc::new(Storages::new(
-        options::storage(storage),
-        Arc::new(RandomIds),
-    ));
+    let storages = Arc::new(storages(storage));
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &resolved.connection {
         Connection::Sqlite(file) => SqlitePointers::open(Path::new(&file.path))
             .await
@@ -114,6 +111,11 @@ pub(crate) async fn open_catalog(
         .map(|catalog| Arc::new(catalog) as _),
     };
     opened.context("open the catalog")
+}
+
+/// The deployment's storages. Connects to nobody yet.
+pub(crate) fn storages(storage: &StorageSettings) -> Storages {
+    Storages::new(options::storage(storage), Arc::new(RandomIds))
 }
 
 /// A catalog of pointers, whose new tables lie in the deployment's warehouse.
