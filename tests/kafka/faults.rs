@@ -14,7 +14,7 @@ const PARTITIONS: u64 = 6;
 /// A writer that takes longer to end hangs.
 const END_MAX: Duration = Duration::from_secs(90);
 
-fn start(user: &User) -> Child {
+pub(crate) fn start(user: &User) -> Child {
     let mut command = user.command(&["write", "web", "--embedded", "--workers", "1"]);
     command
         .stdin(Stdio::null())
@@ -25,7 +25,7 @@ fn start(user: &User) -> Child {
 }
 
 /// Ends it as an operator does, and waits for its last checkpoint.
-fn terminate(child: &mut Child) {
+pub(crate) fn terminate(child: &mut Child) {
     let told = Command::new("kill").arg(child.id().to_string()).status();
     assert!(told.unwrap().success());
     let begun = Instant::now();
@@ -103,7 +103,7 @@ fn who_reads_at_the_end_misses_nothing_when_the_group_changes() {
 }
 
 /// Waits until the table has that many rows.
-fn until(user: &User, rows: u64) {
+pub(crate) fn until(user: &User, rows: u64) {
     let begun = Instant::now();
     while user.numbers().0 < rows {
         assert!(
