@@ -85,12 +85,17 @@ pub fn connect(options: &ClientOptions) -> Result<Connection, KafkaError> {
     };
     subscribed.map_err(|error| refused(options, &error))?;
     let consumer = Arc::new(consumer);
+    let is_static = options
+        .properties
+        .iter()
+        .any(|(key, value)| key == "group.instance.id" && !value.is_empty());
     Ok(Connection {
         cluster: Arc::new(RdCluster {
             consumer: Arc::clone(&consumer),
             name: options.name.clone(),
+            group: options.group.clone(),
         }),
-        consumer: Box::new(RdConsumer::new(consumer, options.name.clone())),
+        consumer: Box::new(RdConsumer::new(consumer, options.name.clone(), is_static)),
     })
 }
 
@@ -107,6 +112,7 @@ pub fn ask(options: &ClientOptions) -> Result<Arc<dyn Cluster>, KafkaError> {
     Ok(Arc::new(RdCluster {
         consumer: Arc::new(consumer),
         name: options.name.clone(),
+        group: options.group.clone(),
     }))
 }
 
@@ -123,7 +129,6 @@ fn client(options: &ClientOptions) -> Result<BaseConsumer<Context>, KafkaError> 
     // Below the deployment's own properties: what suits most.
     config
         .set("client.id", "frazil")
-        .set("fetch.wait.max.ms", "100")
         .set("topic.metadata.refresh.interval.ms", "30000");
     for (key, value) in &options.properties {
         config.set(key, value);

@@ -297,6 +297,22 @@ pub(super) fn set_leader_epoch(
     }
 }
 
+/// Whether the client is a member of its group, or on the way in: it drops the member's id as it leaves.
+pub(super) fn is_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client is alive by `consumer`. The text is null or ends in a zero byte; it is ours, read while it
+    // lives, and given back once.
+    unsafe {
+        let id = sys::rd_kafka_memberid(client);
+        if id.is_null() {
+            return false;
+        }
+        let is_member = !CStr::from_ptr(id).is_empty();
+        sys::rd_kafka_mem_free(client, id.cast());
+        is_member
+    }
+}
+
 /// A topic's id, or why there is none.
 pub(super) type TopicId = Result<Option<Uuid>, RDKafkaErrorCode>;
 

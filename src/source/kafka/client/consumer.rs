@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     fmt,
     sync::{Arc, PoisonError, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -26,6 +26,14 @@ use crate::source::kafka::{
 /// Events that are served before messages are taken.
 const EVENTS_MAX: usize = 100;
 
+/// How long a member that ends waits for its group to let it go: a change of the group goes first, which may wait for
+/// others. Longer, and whoever stops the process may lose patience; shorter, and the group more often waits for the
+/// end of this member's session.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait at a time for what the group asks meanwhile.
+const LEAVE_WAIT: Duration = Duration::from_millis(20);
+
 /// Reads.
 pub(super) struct RdConsumer {
     queue: MessageQueue<Context>,
@@ -34,6 +42,8 @@ pub(super) struct RdConsumer {
     /// Topics' names as they were last delivered, so that a message costs no allocation.
     names: HashMap<CString, Arc<str>>,
     name: String,
+    /// Whether the group keeps our place while we are away.
+    is_static: bool,
     consumer: Arc<BaseConsumer<Context>>,
 }
 
@@ -46,12 +56,13 @@ impl fmt::Debug for RdConsumer {
 }
 
 impl RdConsumer {
-    pub(super) fn new(consumer: Arc<BaseConsumer<Context>>, name: String) -> Self {
+    pub(super) fn new(consumer: Arc<BaseConsumer<Context>>, name: String, is_static: bool) -> Self {
         Self {
             queue: MessageQueue::new(Arc::clone(&consumer)),
             started: HashSet::new(),
             names: HashMap::new(),
             name,
+            is_static,
             consumer,
         }
     }
@@ -87,6 +98,35 @@ impl RdConsumer {
             .map_err(|error| self.refused("read partitions of", &error))?;
         self.answered();
         Ok(())
+    }
+
+    /// Leaves the group, while the client still lives as usual.
+    ///
+    /// A client that is closed amid a change of the group says no good-bye, so that the others wait for its session to
+    /// end. And where the answer to its SyncGroup request comes as it closes, librdkafka before 2.14.2 crashes: it says
+    /// the good-bye then, to a coordinator that it has just forgotten.
+    fn leave(&mut self) {
+        let begun = Instant::now();
+        self.let_all_go();
+        // Takes effect when the change of the group is over that goes on now, if one does.
+        self.consumer.unsubscribe();
+        while native::is_member(&self.consumer) && begun.elapsed() < LEAVE_MAX {
+            // Messages go elsewhere, and errors hinder nobody any more.
+            let _ = self.consumer.poll(LEAVE_WAIT);
+            if self.consumer.context().is_owed.load(Ordering::Relaxed) {
+                self.let_all_go();
+            }
+        }
+    }
+
+    /// Answers the group, whichever answer it waits for, by reading nothing any more.
+    fn let_all_go(&mut self) {
+        // The first is the answer to partitions that are given, the second to those that are taken; each changes
+        // nothing where the other one is due.
+        let _ = self.consumer.incremental_assign(&TopicPartitionList::new());
+        let _ = self.consumer.incremental_unassign(&listed(&self.started));
+        self.started.clear();
+        self.answered();
     }
 
     fn take(&mut self, wait: Duration, sink: &mut dyn Sink) {
@@ -303,6 +343,9 @@ impl Consumer for RdConsumer {
 
 impl Drop for RdConsumer {
     fn drop(&mut self) {
+        if !self.is_static {
+            self.leave();
+        }
         let context = self.consumer.context();
         context.closing.store(true, Ordering::Relaxed);
         // The end goes first: what is answered behind it means that all is let go. What the group waits for must be
