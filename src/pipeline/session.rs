@@ -12,6 +12,7 @@ use frazil_service::shutdown::Shutdown;
 use frazil_table::{
     catalog::LoadedTable,
     commit::{Committer, OpenTable},
+    error::{Remedy, TableError},
     schema,
 };
 use tokio::{
@@ -54,6 +55,10 @@ const HAND_OVER_MAX: Duration = Duration::from_mins(1);
 
 /// How often a stream says that it moves, and one with an end looks whether others have reached theirs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a stream without records looks whether somebody moved the table's positions, at most: a commit would tell,
+/// and there is none.
+const LOOK_AT_TABLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs one session and adds what it committed to the report.
 pub(super) async fn run(
@@ -120,6 +125,7 @@ pub(super) async fn run(
         open.state.sources_version,
         new_sources,
     );
+    let epoch = open.state.epoch;
     let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
     let limit = remembered.limit(job);
     let start = Session::start(
@@ -137,6 +143,9 @@ pub(super) async fn run(
         committer: &committer,
         kafka,
         progress,
+        job,
+        epoch,
+        looked: Instant::now(),
     };
     let ending = session
         .run(reads, gathered, context, shutdown.clone())
@@ -178,9 +187,33 @@ struct Context<'a> {
     committer: &'a Committer,
     kafka: Option<&'a mut Kafka>,
     progress: &'a watch::Sender<Progress>,
+    job: &'a WriteJob,
+    /// The table's epoch: an operator raises it.
+    epoch: u64,
+    /// When the table was last looked at, while there was nothing to commit.
+    looked: Instant,
 }
 
 impl Context<'_> {
+    /// Why the session must start again, where nothing was committed that would have told.
+    async fn moved_on(&mut self) -> Result<Option<String>, WriteError> {
+        let every = LOOK_AT_TABLE_EVERY.max(self.job.dataset.checkpoint.interval);
+        if self.looked.elapsed() < every {
+            return Ok(None);
+        }
+        self.looked = Instant::now();
+        match self.committer.open(&self.job.dataset.table).await {
+            Ok(Some(open)) if open.state.epoch == self.epoch => Ok(None),
+            Ok(Some(_)) => Ok(Some("an operator moved its positions".to_owned())),
+            Ok(None) => Err(TableError::gone(&self.job.dataset.table).into()),
+            Err(error) if error.remedy() == Remedy::Retry => {
+                tracing::debug!(%error, "the table was not looked at");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Tells whoever watches what was read.
     fn tell(&self, block: &RecordBlock, begins_checkpoint: bool) {
         let now = self.services.clock.now_micros();
@@ -349,6 +382,11 @@ impl Session {
                     context.moved();
                     if is_once {
                         context.look_again().await?;
+                    } else if gathered.is_empty() {
+                        lost = context.moved_on().await?;
+                        if lost.is_some() {
+                            break;
+                        }
                     }
                 }
                 () = wait_until(due), if due.is_some() => self.checkpoint(&mut gathered).await?,

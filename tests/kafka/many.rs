@@ -325,3 +325,24 @@ fn lag_and_commits_are_told() {
     let ended = writer.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
+
+/// A writer with nothing to commit is told by no commit that positions were moved.
+#[test]
+fn a_writer_at_the_end_notices_that_positions_were_moved() {
+    let broker = Broker::start();
+    let user = User::of_numbers(&broker);
+    broker.create_topic("web", 1, &[]);
+    broker.producer().numbers("web", 0..100, 1);
+    let writer = Writer::start(&user, &["web"]);
+    let lag =
+        "frazil_source_lag_records{dataset=\"web\",partition=\"0\",project=\"\",topic=\"web\"}";
+    writer.until("all is written", |writer| {
+        writer.written("web") == 100 && writer.metric(lag) == Some(0.0)
+    });
+    user.run(&["offsets", "set", "web", "0=40", "--yes"])
+        .succeeded();
+    writer.until("it reads again", |writer| writer.written("web") == 160);
+    let ended = writer.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(user.numbers(), (160, 100));
+}
