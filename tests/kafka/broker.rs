@@ -134,6 +134,17 @@ impl Broker {
         }
     }
 
+    /// A member of a group that reads a topic, gone when it is dropped.
+    pub(crate) fn member(&self, group: &str, topic: &str) -> rdkafka::consumer::BaseConsumer {
+        use rdkafka::consumer::{BaseConsumer, Consumer as _};
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
+        consumer.subscribe(&[topic]).unwrap();
+        while consumer.assignment().unwrap().count() == 0 {
+            drop(consumer.poll(Duration::from_millis(100)));
+        }
+        consumer
+    }
+
     /// Stores an offset for a group, as another reader would.
     pub(crate) fn set_group_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
         use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};

@@ -262,6 +262,10 @@ fn a_table_that_another_pipeline_filled_is_taken_over_where_its_group_stands() {
     assert_eq!(user.numbers(), (50, 50), "nothing was written");
 
     let all = ["offsets", "set", "web", "--from-group", "old-sink", "--yes"];
+    let living = broker.member("old-sink", "web");
+    user.run(&all)
+        .failed(1, &["it has 1 member", "stop all who read by it"]);
+    drop(living);
     let set = user.run(&all);
     assert!(
         set.succeeded()

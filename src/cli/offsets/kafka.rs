@@ -11,7 +11,7 @@ use frazil_table::{
     state::{KafkaIdentity, SourceIdentity, SourceState, State},
 };
 
-use crate::cli::{Context, exit::Failure, target};
+use crate::cli::{Context, exit::Failure, output::counted, target};
 
 /// What a cluster says of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +134,8 @@ pub(super) fn changes(
             let offsets = cluster.offsets(&names, *seek)?;
             offsets.into_iter().map(Some).collect()
         }
-        To::Group(_) => {
+        To::Group(group) => {
+            has_nobody(cluster.as_ref(), group)?;
             let stored = cluster.group_positions(&names)?;
             let offsets = stored.into_iter().map(|one| one.map(|one| one.offset));
             offsets.collect()
@@ -154,6 +155,27 @@ pub(super) fn changes(
             .into());
     }
     Ok(changed(found, positions, state))
+}
+
+/// A group that is being read by moves on, and what it commits from now on would be in the table twice.
+fn has_nobody(cluster: &dyn Cluster, group: &str) -> anyhow::Result<()> {
+    match cluster.group_members() {
+        Ok(0) => Ok(()),
+        Ok(members) => Err(Failure::failed(format!("go on where group {group} stands"))
+            .because(format!(
+                "it has {}, and does not stand still",
+                counted(members as u64, "member")
+            ))
+            .next("stop all who read by it, then set the positions again")
+            .into()),
+        // Who may read the group's offsets may not see its members everywhere.
+        Err(error) => {
+            eprintln!(
+                "whether anybody still reads by group {group} is not known: failed to {error}"
+            );
+            Ok(())
+        }
+    }
 }
 
 /// All partitions of the dataset's topics.

@@ -46,15 +46,15 @@ pub(super) fn lag(
     }
     let mut behind = Vec::new();
     let known: Vec<Partition> = matched.known.keys().cloned().collect();
-    let firsts = offsets(cluster, &known, Seek::Earliest)?;
-    let ends = offsets(cluster, &known, Seek::Latest)?;
+    let firsts = cluster.offsets(&known, Seek::Earliest)?;
+    let ends = cluster.offsets(&known, Seek::Latest)?;
     for (((partition, found), first), end) in matched.known.into_iter().zip(firsts).zip(ends) {
         within(&partition, found.position, first, end)?;
         behind.push((partition, found.position, end - found.position));
     }
     for (partitions, seek) in [(added, Seek::Earliest), (of_new_topics, input.start)] {
-        let starts = offsets(cluster, &partitions, seek)?;
-        let ends = offsets(cluster, &partitions, Seek::Latest)?;
+        let starts = cluster.offsets(&partitions, seek)?;
+        let ends = cluster.offsets(&partitions, Seek::Latest)?;
         for ((partition, start), end) in partitions.into_iter().zip(starts).zip(ends) {
             behind.push((partition, start, end.saturating_sub(start)));
         }
@@ -71,17 +71,6 @@ pub(super) fn lag(
 
 fn names(new: Vec<(Partition, KafkaIdentity)>) -> Vec<Partition> {
     new.into_iter().map(|(partition, _)| partition).collect()
-}
-
-fn offsets(
-    cluster: &dyn Cluster,
-    partitions: &[Partition],
-    seek: Seek,
-) -> Result<Vec<u64>, KafkaError> {
-    match partitions {
-        [] => Ok(Vec::new()),
-        partitions => cluster.offsets(partitions, seek),
-    }
 }
 
 /// The age of the oldest record behind these positions, by the times that the topics give their records.
@@ -157,6 +146,10 @@ mod tests {
             partitions: &[Partition],
         ) -> Result<Vec<Option<GroupPosition>>, KafkaError> {
             Ok(vec![None; partitions.len()])
+        }
+
+        fn group_members(&self) -> Result<usize, KafkaError> {
+            Ok(0)
         }
     }
 

@@ -81,6 +81,12 @@ pub trait Cluster: std::fmt::Debug + Send + Sync {
         &self,
         partitions: &[Partition],
     ) -> Result<Vec<Option<GroupPosition>>, KafkaError>;
+
+    /// How many members the group has now, as far as the brokers tell of groups of its kind.
+    ///
+    /// # Errors
+    /// A cluster that does not answer or refuses.
+    fn group_members(&self) -> Result<usize, KafkaError>;
 }
 
 /// A message, as it lies in the client's memory.

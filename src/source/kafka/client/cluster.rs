@@ -15,16 +15,20 @@ use rdkafka::{
 
 use super::{
     ANSWER_TIMEOUT, ASK_AGAIN,
-    context::{Context, is_moving, kind_of, next_step, without_name},
+    context::{Context, has_no_leader, is_moving, kind_of, next_step, without_name},
 };
 use crate::source::kafka::{
     Cluster, GroupPosition, KafkaError, KafkaErrorKind, Partition, Seek, Topic, Topics, native,
 };
 
+/// Partitions that an error names.
+const PARTITIONS_TOLD_MAX: usize = 3;
+
 /// Asks.
 pub(super) struct RdCluster {
     pub(super) consumer: Arc<BaseConsumer<Context>>,
     pub(super) name: String,
+    pub(super) group: String,
 }
 
 impl fmt::Debug for RdCluster {
@@ -82,6 +86,54 @@ impl RdCluster {
             .map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| whole.is_match(name)).collect())
     }
+}
+
+/// An offset a partition, in their order; none where no record is of that time or later.
+type Found = Vec<Option<u64>>;
+
+impl RdCluster {
+    /// Asks the leaders of all partitions at once, and again while leaders are elected.
+    fn found(&self, partitions: &[&Partition], wanted: Offset) -> Result<Found, KafkaError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut asked = TopicPartitionList::with_capacity(partitions.len());
+        for one in partitions {
+            let _ = asked.add_partition_offset(&one.topic, one.number, wanted);
+        }
+        let begun = Instant::now();
+        loop {
+            let told = self
+                .consumer
+                .offsets_for_times(asked.clone(), ANSWER_TIMEOUT);
+            match told.and_then(|told| read(partitions, &told)) {
+                Ok(found) => return Ok(found),
+                Err(error) if has_no_leader(&error) && begun.elapsed() < ANSWER_TIMEOUT => {
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                Err(error) => {
+                    let of = partitions.iter().map(ToString::to_string);
+                    let of: Vec<String> = of.take(PARTITIONS_TOLD_MAX).collect();
+                    let what = format!("ask for offsets of {}", of.join(", "));
+                    return Err(self.failed(&what, &error));
+                }
+            }
+        }
+    }
+}
+
+fn read(partitions: &[&Partition], told: &TopicPartitionList) -> Result<Found, ClientError> {
+    let offset = |one: &&Partition| match told.find_partition(&one.topic, one.number) {
+        None => Ok(None),
+        Some(told) => {
+            told.error()?;
+            Ok(match told.offset() {
+                Offset::Offset(at) => u64::try_from(at).ok(),
+                _ => None,
+            })
+        }
+    };
+    partitions.iter().map(offset).collect()
 }
 
 impl Cluster for RdCluster {
@@ -144,43 +196,23 @@ impl Cluster for RdCluster {
     }
 
     fn offsets(&self, partitions: &[Partition], seek: Seek) -> Result<Vec<u64>, KafkaError> {
-        let ends = || -> Result<Vec<(i64, i64)>, KafkaError> {
-            partitions
-                .iter()
-                .map(|one| {
-                    self.consumer
-                        .fetch_watermarks(&one.topic, one.number, ANSWER_TIMEOUT)
-                        .map_err(|error| self.failed(&format!("ask for offsets of {one}"), &error))
-                })
-                .collect()
+        let wanted = match seek {
+            Seek::Earliest => Offset::Beginning,
+            Seek::Latest => Offset::End,
+            Seek::Time(at_ms) => Offset::Offset(at_ms.max(0)),
         };
-        let offset = |raw: i64| u64::try_from(raw).unwrap_or(0);
-        match seek {
-            Seek::Earliest => Ok(ends()?.into_iter().map(|(low, _)| offset(low)).collect()),
-            Seek::Latest => Ok(ends()?.into_iter().map(|(_, high)| offset(high)).collect()),
-            Seek::Time(at_ms) => {
-                let mut asked = TopicPartitionList::with_capacity(partitions.len());
-                for one in partitions {
-                    let _ =
-                        asked.add_partition_offset(&one.topic, one.number, Offset::Offset(at_ms));
-                }
-                let told = self
-                    .consumer
-                    .offsets_for_times(asked, ANSWER_TIMEOUT)
-                    .map_err(|error| self.failed("ask for offsets by time", &error))?;
-                let ends = ends()?;
-                let found = partitions.iter().zip(ends).map(|(one, (_, high))| {
-                    match told
-                        .find_partition(&one.topic, one.number)
-                        .map(|one| one.offset())
-                    {
-                        Some(Offset::Offset(at)) => offset(at),
-                        _ => offset(high),
-                    }
-                });
-                Ok(found.collect())
-            }
-        }
+        let all: Vec<&Partition> = partitions.iter().collect();
+        let mut found = self.found(&all, wanted)?;
+        // Where no record is of that time or later.
+        let none: Vec<&Partition> = partitions
+            .iter()
+            .zip(&found)
+            .filter_map(|(one, found)| found.is_none().then_some(one))
+            .collect();
+        let ends = self.found(&none, Offset::End)?;
+        let missing = found.iter_mut().filter(|found| found.is_none());
+        missing.zip(ends).for_each(|(missing, end)| *missing = end);
+        Ok(found.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     fn group_positions(
@@ -215,5 +247,15 @@ impl Cluster for RdCluster {
             }
         });
         Ok(found.collect())
+    }
+
+    fn group_members(&self) -> Result<usize, KafkaError> {
+        let told = self
+            .consumer
+            .fetch_group_list(Some(&self.group), ANSWER_TIMEOUT)
+            .map_err(|error| self.failed("ask for the group's members", &error))?;
+        let groups = told.groups().iter();
+        let ours = groups.filter(|group| group.name() == self.group);
+        Ok(ours.map(|group| group.members().len()).sum())
     }
 }

@@ -187,6 +187,21 @@ pub(super) fn is_moving(error: &ClientError) -> bool {
     )
 }
 
+/// Whether a partition has no leader yet, as after its topic was made, or another one by now.
+pub(super) fn has_no_leader(error: &ClientError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+                | Code::OffsetNotAvailable
+        )
+    )
+}
+
 pub(super) fn next_step(kind: KafkaErrorKind) -> &'static str {
     match kind {
         KafkaErrorKind::PositionsLost => {
