@@ -137,6 +137,14 @@ impl Failure {
         }
     }
 
+    /// A person must decide.
+    pub(crate) fn stopped(what: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Stopped,
+            ..Self::usage(what)
+        }
+    }
+
     /// What the reader should do.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());

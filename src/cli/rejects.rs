@@ -110,7 +110,7 @@ struct Report<'r> {
 }
 
 /// The samples of a stop, as long as the table has no later snapshot.
-async fn stopped(
+pub(super) async fn stopped(
     table: &LoadedTable,
     dead: &LoadedTable,
 ) -> anyhow::Result<Option<StoppedSamples>> {

@@ -138,6 +138,42 @@ fn what_would_stop_a_writer_is_told_with_the_command_that_decides() {
 }
 
 #[test]
+fn a_checkpoint_that_was_given_up_for_its_dead_letters_is_told() {
+    let user = user();
+    let columns = "columns = [{ name = \"n\", type = \"long\", required = true }]\n";
+    let source = "[source.files]\npaths = [\"in/*.log\"]\n";
+    user.file(
+        "schemas/web.toml",
+        format!("format = \"json\"\n{columns}{source}"),
+    );
+    user.file(
+        "in/a.log",
+        format!(
+            "{}{}",
+            "{\"n\":1}\n".repeat(500),
+            "{\"m\":1}\n".repeat(2_000)
+        ),
+    );
+    assert_eq!(user.run(&["write", "web"]).code, Some(4));
+    let told = status(&user);
+    assert_eq!(told["state"], "stopped", "{told}");
+    assert_eq!(told["next"], "frazil rejects web", "{told}");
+    assert!(
+        told["error"]
+            .as_str()
+            .unwrap()
+            .contains("--accept-dead-letters"),
+        "{told}"
+    );
+    assert_eq!(told["lag_bytes"], 20_000, "{told}");
+    user.run(&["write", "web", "--accept-dead-letters"])
+        .succeeded();
+    let told = status(&user);
+    assert_eq!(told["state"], "up to date", "{told}");
+    assert_eq!(told["dead_share"], 0.8, "{told}");
+}
+
+#[test]
 fn a_broken_file_and_a_catalog_that_is_gone_are_rows_among_others() {
     let user = user();
     user.file("schemas/broken.toml", "format = \"jsonn\"\n");

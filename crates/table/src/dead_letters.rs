@@ -104,23 +104,28 @@ impl Committer {
         ))
     }
 
-    /// Looks at the dead-letter table as a writer would, and changes nothing: how many entries it has still to take.
-    /// Where there is none the next writer makes it.
+    /// Looks at the dead-letter table as a writer would, and changes nothing: the table, where there is one, and how many
+    /// entries it has still to take.
     ///
     /// # Errors
     /// The dead-letter table is another's, or went back.
-    pub async fn dead_letters_pending(&self, open: &OpenTable) -> Result<u64, TableError> {
+    pub async fn look_at_dead_letters(
+        &self,
+        open: &OpenTable,
+    ) -> Result<(Option<LoadedTable>, u64), TableError> {
         let (base, state) = (&open.table, &open.state);
         let name = base.name.dead_letters();
         let loaded = self.attempts.catalog.load(&name).await;
-        let applied = match loaded.map_err(|e| TableError::catalog(&name, &e))? {
-            Some(table) => match judge(&self.attempts, base, state, table).await? {
+        let table = loaded.map_err(|e| TableError::catalog(&name, &e))?;
+        let applied = match &table {
+            Some(table) => match judge(&self.attempts, base, state, table.clone()).await? {
                 Look::Fine(found) => found.applied,
                 Look::OutOfDate => 0,
             },
             None => 0,
         };
-        Ok(state.dead_letters.outbox.range(applied + 1..).count() as u64)
+        let pending = state.dead_letters.outbox.range(applied + 1..).count() as u64;
+        Ok((table, pending))
     }
 }
 

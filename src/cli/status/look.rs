@@ -29,7 +29,7 @@ use super::{
     report::{Lag, Report},
     table, topics,
 };
-use crate::cli::{Context, exit::Failure, read, target};
+use crate::cli::{Context, exit::Failure, output::timestamp, read, rejects, target};
 
 type Opened = Result<Arc<dyn Catalog>, Arc<anyhow::Error>>;
 
@@ -131,11 +131,12 @@ impl Watched {
         let dataset = catalogs.context.dataset(&self.argument)?;
         report.dataset.clone_from(&dataset.name);
         report.table = Some(dataset.table.to_string());
-        let table = within(limit, "the catalog", open(catalogs, &dataset, report)).await?;
-        let lag = self.source(catalogs, dataset, table);
+        let mut found = within(limit, "the catalog", open(catalogs, &dataset, report)).await?;
+        let stopped = found.as_mut().and_then(|found| found.stopped.take());
+        let lag = self.source(catalogs, dataset, found);
         let lag = within(limit, "what it is read from", lag).await?;
         report.stands(lag);
-        Ok(())
+        stopped.map_or(Ok(()), |stopped| Err(stopped.into()))
     }
 
     /// Looks at the source, off the tasks' threads.
@@ -196,6 +197,8 @@ struct Found {
     open: OpenTable,
     /// Its sources, those of files that were read to their end among them.
     sources: BTreeMap<u64, SourceState>,
+    /// What ended its last writer, as far as that left a trace.
+    stopped: Option<Failure>,
 }
 
 /// The table, after a writer's guards; what it tells is in the report even where they stop.
@@ -222,13 +225,43 @@ async fn open(
     )?;
     let open = OpenTable { table, state };
     let committer = Committer::new(catalog, Arc::new(SystemClock), Arc::new(RandomIds));
-    report.outbox_pending = committer.dead_letters_pending(&open).await?;
+    let (dead_letters, pending) = committer.look_at_dead_letters(&open).await?;
+    report.outbox_pending = pending;
+    let stopped = match dead_letters {
+        Some(dead_letters) => stopped(dataset, &open.table, &dead_letters).await?,
+        None => None,
+    };
     let sources = match committer.sources(&open).await? {
         Some(sources) => sources,
         // It moved on meanwhile; what is missing was read to its end.
         None => open.state.sources.clone(),
     };
-    Ok(Some(Found { open, sources }))
+    Ok(Some(Found {
+        open,
+        sources,
+        stopped,
+    }))
+}
+
+/// Whether the last checkpoint was given up because of its dead letters.
+async fn stopped(
+    dataset: &Dataset,
+    table: &LoadedTable,
+    dead_letters: &LoadedTable,
+) -> anyhow::Result<Option<Failure>> {
+    let Some(stopped) = rejects::stopped(table, dead_letters).await? else {
+        return Ok(None);
+    };
+    let reasons = stopped.samples.iter().map(|sample| sample.reason.as_str());
+    let what = format!(
+        "go on writing table {}: its last checkpoint, of {}, had too many dead letters ({})",
+        dataset.table,
+        timestamp(stopped.at_micros / 1_000),
+        reasons.collect::<Vec<_>>().join(", ")
+    );
+    let next = "`frazil rejects DATASET` shows samples; mend the dataset file, or let them pass once by \
+                `frazil write DATASET --accept-dead-letters`";
+    Ok(Some(Failure::stopped(what).next(next)))
 }
 
 async fn load(catalog: &dyn Catalog, name: &TableName) -> anyhow::Result<Option<LoadedTable>> {
