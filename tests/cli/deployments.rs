@@ -145,6 +145,18 @@ fn holds_what_was_written(deployed: &Deployed, told: [&str; 2], warehouse: &str)
         (&0.into(), &0.into()),
         "{again}"
     );
+    let status = of(deployed, &["status", "web", "--json"]);
+    assert_eq!(status["state"], "up to date", "{status}");
+    let checks = deployed.json(&["doctor", "--json"]);
+    for name in [
+        "catalog-commit",
+        "storage-write",
+        "storage-list",
+        "storage-delete",
+    ] {
+        let is_ok = |check: &Value| check["check"] == name && check["status"] == "ok";
+        assert!(checks.iter().any(is_ok), "{name}: {checks:?}");
+    }
     assert!(
         !deployed.user.path("frazil-data").exists(),
         "all of it is in the servers"
