@@ -4,7 +4,7 @@
 //! `hive.txn.timeout`; there is no fence: a holder that slept through that does not notice, and on a server that does not compare expected
 //! values its alter is carried out. So a lock is confirmed right before the alter and after it.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use futures::FutureExt as _;
 use hive_metastore::{LockState, ShowLocksResponseElement};
@@ -15,8 +15,25 @@ use super::{
     server::Failure,
 };
 
-/// How long a lock is tried to be given back; after that it is left over.
+/// How long a lock is tried to be given back; after that it is left over until the next one is taken.
 const RELEASE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Locks that are remembered: a metastore that gives locks and takes none back is sick.
+const LEFT_OVER_MAX: usize = 1_000;
+
+/// A lock of ours that could not be given back.
+#[derive(Debug, Clone)]
+pub(super) enum LeftOver {
+    /// By its id.
+    Lock(i64),
+    /// By the name under which it was asked for: the answer was lost, and there may be none.
+    Request {
+        /// The table.
+        target: Target,
+        /// The name.
+        agent: String,
+    },
+}
 
 /// A lock that was given to us.
 #[derive(Debug)]
@@ -33,6 +50,7 @@ impl<'a> Lock<'a> {
         server: usize,
         target: &Target,
     ) -> Result<Self, String> {
+        give_back(metastore, server).await;
         let until = Instant::now() + metastore.options.lock_wait_max;
         let holder = metastore.holder();
         let asked = metastore.servers[server].lock(&target.database, &target.table, &holder);
@@ -108,10 +126,7 @@ impl<'a> Lock<'a> {
         let released = async {
             let mut wait = Duration::ZERO;
             loop {
-                let asked = self
-                    .metastore
-                    .ask(self.server, move |server| server.unlock(id).boxed());
-                match asked.await {
+                match unlock(self.metastore, self.server, id).await {
                     Err(Failure::Lost(_)) if Instant::now() < until => {
                         self.metastore.wait(&mut wait, until).await;
                     }
@@ -124,10 +139,12 @@ impl<'a> Lock<'a> {
             Ok(Err(error)) => error.reason().to_string(),
             Err(_) => format!("there was no answer within {RELEASE_WAIT_MAX:?}"),
         };
+        remember(self.metastore, LeftOver::Lock(id));
         tracing::warn!(
             lock = id,
             reason,
-            "could not give a lock of the Hive Metastore back; see \"Locks that are left over\" in docs/hive.md"
+            "could not give a lock of the Hive Metastore back; tried again before the next one is taken. If this process \
+             ends before: see \"Locks that are left over\" in docs/hive.md"
         );
     }
 
@@ -190,9 +207,59 @@ async fn locks(
         .await
 }
 
+fn remember(metastore: &Metastore, one: LeftOver) {
+    let mut left_over = metastore
+        .left_over
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if left_over.len() < LEFT_OVER_MAX {
+        left_over.push(one);
+    }
+}
+
+/// Gives back what could not be given back before: a metastore that was away for longer than that is patient.
+async fn give_back(metastore: &Metastore, server: usize) {
+    let left_over = std::mem::take(
+        &mut *metastore
+            .left_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    );
+    for one in left_over {
+        let given = match &one {
+            LeftOver::Lock(id) => unlock(metastore, server, *id).await,
+            LeftOver::Request { target, agent } => match locks(metastore, server, target).await {
+                Ok(all) => {
+                    let ours = all
+                        .iter()
+                        .find(|lock| lock.agent_info.as_deref() == Some(agent.as_str()));
+                    match ours {
+                        Some(lock) => unlock(metastore, server, lock.lockid).await,
+                        None => Ok(()),
+                    }
+                }
+                Err(error) => Err(error),
+            },
+        };
+        if given.is_err() {
+            remember(metastore, one);
+        }
+    }
+}
+
+async fn unlock(metastore: &Metastore, server: usize, id: i64) -> Result<(), Failure> {
+    metastore
+        .ask(server, move |server| server.unlock(id).boxed())
+        .await
+}
+
 /// Gives back a lock whose answer was lost: it may have been given to us all the same.
 async fn release_by_agent(metastore: &Metastore, server: usize, target: &Target, agent: &str) {
     let until = Instant::now() + RELEASE_WAIT_MAX;
+    let unseen = || LeftOver::Request {
+        target: target.clone(),
+        agent: agent.to_string(),
+    };
     let find = async {
         let mut wait = Duration::ZERO;
         let all = loop {
@@ -200,7 +267,11 @@ async fn release_by_agent(metastore: &Metastore, server: usize, target: &Target,
                 Err(Failure::Lost(_)) if Instant::now() < until => {
                     metastore.wait(&mut wait, until).await;
                 }
-                answered => break answered.unwrap_or_default(),
+                Err(_) => {
+                    remember(metastore, unseen());
+                    return;
+                }
+                Ok(all) => break all,
             }
         };
         let ours = all
@@ -216,6 +287,7 @@ async fn release_by_agent(metastore: &Metastore, server: usize, target: &Target,
         }
     };
     if timeout(RELEASE_WAIT_MAX, find).await.is_err() {
+        remember(metastore, unseen());
         tracing::warn!(
             table = %target.name,
             agent,

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use super::{
     HiveAddress, HiveOptions,
     alter::get_table,
     capabilities::{Enforces, knows_zoned_timestamps},
+    lock::LeftOver,
     raw::RawConnection,
     server::{Failure, Holder, Server},
     table::HiveTable,
@@ -35,6 +36,8 @@ pub(super) struct Metastore {
     host: String,
     pub(super) clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    /// Locks of ours that could not be given back, which keep everybody out.
+    pub(super) left_over: Mutex<Vec<LeftOver>>,
 }
 
 /// A table by the metastore's names.
@@ -116,6 +119,7 @@ impl Metastore {
             host,
             clock,
             ids,
+            left_over: Mutex::default(),
         }
     }
 
