@@ -9,6 +9,7 @@ import argparse
 import json
 import pathlib
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -95,6 +96,8 @@ def report(results):
 
 def main():
     options = parse()
+    # Whoever stops it gets writers and servers stopped, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     options.work = pathlib.Path(tempfile.mkdtemp(prefix="frazil-faults-"))
     results = []
     try:

@@ -9,6 +9,8 @@ from scene import MEMORY_MAX_MIB, Scene
 
 # How long a writer lives that is killed: less than it takes to begin, and long enough for several checkpoints.
 LIFE_SECONDS = (0.2, 8.0)
+# About what ending and starting one takes us, so that records are sent until after the last.
+START_SECONDS = 0.3
 WRITERS_MAX = 4
 # Between two changes of the group.
 CHANGE_SECONDS_MAX = 3.0
@@ -23,7 +25,7 @@ def kills(options, broker):
     chance = random.Random(options.seed)
     lives = [chance.uniform(*LIFE_SECONDS) for _ in range(options.kills)]
     with Scene(options, "kills") as scene:
-        scene.begin(broker.address, sum(lives))
+        scene.begin(broker.address, sum(lives) + options.kills * START_SECONDS)
         scene.writers.start()
         for life in lives:
             time.sleep(life)
@@ -93,7 +95,7 @@ def group(options, broker):
     pauses = [chance.uniform(0, CHANGE_SECONDS_MAX) for _ in range(options.kills)]
     with Scene(options, "group") as scene:
         scene.workers = 1
-        scene.begin(broker.address, sum(pauses))
+        scene.begin(broker.address, sum(pauses) + options.kills * START_SECONDS)
         for _ in range(WRITERS_MAX - 1):
             scene.writers.start()
         for pause in pauses:

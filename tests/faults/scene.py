@@ -11,7 +11,7 @@ from table import Table, wrong
 from writers import Writers
 
 DATASET = "numbers"
-MEMORY_MAX_MIB = 128
+MEMORY_MAX_MIB = 64
 # What a writer may take beside `--memory-max`: blocks being gathered (64 MiB), what the client fetches ahead (32 MiB), and
 # the program itself.
 MEMORY_BESIDE_MIB = 64 + 32 + 128
@@ -146,7 +146,7 @@ class Scene(contextlib.ExitStack):
 
     def recovery(self):
         """Seconds from the end of each fault to the first new snapshot, where there is one before the next fault; and from the
-        end of the last until the table held all that had been sent by then."""
+        end of the last until the table held all that had been sent by then, which it may have done before."""
         moments = self.table.timeline()
         begins = [begun for begun, _, _ in self.faults[1:]] + [float("inf")]
         firsts = []
@@ -155,7 +155,10 @@ class Scene(contextlib.ExitStack):
             if first is not None and first <= next_begun:
                 firsts.append(round(first - ended, 1))
         _, ended, sent = self.faults[-1]
-        caught_up = next((at for at, held in moments if held >= sent and at >= ended), None)
+        if moments and moments[-1][0] < ended and moments[-1][1] >= self.options.records:
+            # It was all written before we were told of the end.
+            firsts.append(0.0)
+        caught_up = next((max(at, ended) for at, held in moments if held >= sent), None)
         return {
             "snapshots": len(moments),
             "first_snapshot_seconds": firsts,
