@@ -137,7 +137,11 @@ impl Broker {
     /// A member of a group that reads a topic, gone when it is dropped.
     pub(crate) fn member(&self, group: &str, topic: &str) -> rdkafka::consumer::BaseConsumer {
         use rdkafka::consumer::{BaseConsumer, Consumer as _};
-        let consumer: BaseConsumer = self.config().set("group.id", group).create().unwrap();
+        let mut config = self.config();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
         consumer.subscribe(&[topic]).unwrap();
         while consumer.assignment().unwrap().count() == 0 {
             drop(consumer.poll(Duration::from_millis(100)));

@@ -37,14 +37,14 @@ impl Writer {
         let mut told = String::new();
         let address = loop {
             let line = lines.next().expect("it says where it listens").unwrap();
-            told += &format!("{line}\n");
+            told.extend([line.as_str(), "\n"]);
             if let Some((_, address)) = line.split_once("listening at http://") {
                 break address.trim().to_owned();
             }
         };
         let stderr = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                told += &format!("{line}\n");
+                told.extend([line.as_str(), "\n"]);
             }
             told
         });

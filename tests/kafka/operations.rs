@@ -73,7 +73,7 @@ fn status_tells_what_is_missing_from_the_table_and_what_would_stop_a_writer() {
     let shown = user.run(&["status"]).succeeded().stdout.clone();
     assert!(shown.contains("deleted and made again"), "{shown}");
     assert!(
-        shown.contains("decide: frazil offsets set web --forget-topic web"),
+        shown.contains("next: frazil offsets set web --forget-topic web"),
         "{shown}"
     );
 }
@@ -236,8 +236,8 @@ fn a_table_that_another_pipeline_filled_is_taken_over_where_its_group_stands() {
     // What the old pipeline had written: 20 records of one partition, 30 of another.
     let of = |partition: u64, records: u64| (0..records).map(move |n| n * 3 + partition);
     let lines = of(0, 20).chain(of(1, 30));
-    let lines: String = lines.map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    let old = user.file("old.ndjson", lines);
+    let lines: Vec<String> = lines.map(|n| format!("{{\"n\":{n}}}")).collect();
+    let old = user.file("old.ndjson", lines.join("\n"));
     user.write(&["--from", old.to_str().unwrap()]).succeeded();
     forget_frazil(&user);
     broker.set_group_offset("old-sink", "web", 0, 20);
@@ -293,6 +293,7 @@ fn doctor_tells_what_kafka_lets_us_do() {
         .map(|one| json!([one["check"], one["status"]]))
         .collect();
     let expected = [
+        "kafka-connect",
         "kafka-reach",
         "kafka-topics",
         "kafka-offsets",
@@ -306,12 +307,13 @@ fn doctor_tells_what_kafka_lets_us_do() {
 
     let with = |topics: &str| {
         let dataset = std::fs::read_to_string(user.folder.path().join("schemas/web.toml")).unwrap();
-        let lines = dataset
-            .lines()
-            .map(|line| match line.starts_with("topics") {
-                true => topics,
-                false => line,
-            });
+        let lines = dataset.lines().map(|line| {
+            if line.starts_with("topics") {
+                topics
+            } else {
+                line
+            }
+        });
         user.file("schemas/web.toml", lines.collect::<Vec<_>>().join("\n"));
         user.run(&["doctor", "web"])
     };
