@@ -27,7 +27,6 @@ impl Output {
     }
 
     /// Whether a person watches it.
-    #[allow(dead_code, reason = "what writes progress asks")]
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
     }

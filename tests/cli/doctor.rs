@@ -111,7 +111,8 @@ fn a_table_s_catalog_is_tried_by_a_change_that_is_given_up() {
 fn what_does_not_answer_is_exit_1_and_what_is_wrong_exit_2() {
     let user = user();
     // Nobody listens on port 1.
-    let gone = "[catalogs.gone]\nuri = \"thrift://127.0.0.1:1\"\nwarehouse = \"/w\"\n";
+    let gone = "[catalogs.gone]\nuri = \"thrift://127.0.0.1:1\"\nwarehouse = \"lake\"\n\
+        [kafka.gone]\nbrokers = [\"127.0.0.1:1\"]\n";
     user.file("frazil.toml", gone);
     let ended = user.run(&["doctor", "--json"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -120,7 +121,8 @@ fn what_does_not_answer_is_exit_1_and_what_is_wrong_exit_2() {
         .into_iter()
         .filter(|check| check["status"] == "failed")
         .collect();
-    assert_eq!(failed[0]["check"], "catalog-list", "{failed:?}");
+    let expected = ["catalog-list", "kafka-connect"].map(|name| json!([name, "failed"]));
+    assert_eq!(found(&failed), expected, "{failed:?}");
     assert!(
         failed[0]["told"].as_str().unwrap().contains("127.0.0.1:1"),
         "{failed:?}"

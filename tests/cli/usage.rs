@@ -22,7 +22,9 @@ fn help_teaches_by_examples() {
             "{told}: {help:?}"
         );
     }
-    for command in ["init", "check", "ls", "table", "sql", "offsets", "rejects"] {
+    for command in [
+        "init", "check", "ls", "status", "table", "sql", "offsets", "rejects", "doctor",
+    ] {
         let help = user.run(&[command, "--help"]);
         assert!(
             help.succeeded().stdout.contains("Examples:\n"),

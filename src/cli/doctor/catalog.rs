@@ -17,7 +17,7 @@ use super::{
     check::{Check, Checks},
     storage::{self, Place},
 };
-use crate::cli::{Context, output::counted, target};
+use crate::cli::{Context, exit::Exit, output::counted, target};
 
 /// Clocks that differ by more than this are told.
 const SKEW_MAX_MS: u64 = 10_000;
@@ -48,43 +48,53 @@ pub(super) async fn look(
     let of = name
         .as_deref()
         .map_or_else(|| "catalog".to_owned(), |name| format!("catalogs.{name}"));
+    let resolved = match settings.catalog(name.as_deref()) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            checks.now::<()>("catalog-open", &of, || Err(error.into()));
+            return checks.made;
+        }
+    };
     let opened = checks.wait("catalog-open", &of, async {
-        let resolved = settings
-            .catalog(name.as_deref())
-            .context("find the catalog")?;
         let catalog = context.catalog(name.as_deref()).await?;
         let told = catalog.describe();
-        Ok(((resolved, catalog), told))
+        Ok((catalog, told))
     });
-    let Some((resolved, catalog)) = opened.await else {
-        return checks.made;
+    let table = match opened.await {
+        Some(catalog) => reached(&mut checks, &resolved, catalog.as_ref(), tables).await,
+        None => None,
     };
+    storage::look(&mut checks, place(settings, &resolved, table.as_ref())).await;
+    checks.made
+}
+
+/// What an opened catalog lets us do. Gives one of the tables.
+async fn reached(
+    checks: &mut Checks,
+    resolved: &ResolvedCatalog,
+    catalog: &dyn Catalog,
+    tables: BTreeSet<TableName>,
+) -> Option<LoadedTable> {
     let of = catalog.describe();
     let listed = checks.wait("catalog-list", &of, async {
         let names = catalog.list().await.context("list the tables")?;
         Ok(((), counted(names.len() as u64, "table")))
     });
-    listed.await;
+    // Who does not answer is not asked again; who may not list may load all the same.
+    if listed.await.is_none() && checks.last_exit() == Exit::Failed {
+        return None;
+    }
     let mut first = None;
     for name in tables {
         let shown = name.to_string();
-        let loaded = checks.wait("table-load", &shown, load(catalog.as_ref(), &name));
+        let loaded = checks.wait("table-load", &shown, load(catalog, &name));
         if let Some(table) = loaded.await.flatten() {
-            is_of_the_past(&table, &mut checks);
+            is_of_the_past(&table, checks);
             first.get_or_insert(table);
         }
     }
-    commit(
-        &mut checks,
-        &resolved,
-        catalog.as_ref(),
-        &of,
-        first.as_ref(),
-    )
-    .await;
-    let place = place(settings, &resolved, first.as_ref());
-    storage::look(&mut checks, place).await;
-    checks.made
+    commit(checks, resolved, catalog, &of, first.as_ref()).await;
+    first
 }
 
 async fn load(

@@ -85,6 +85,11 @@ impl Checks {
         }
     }
 
+    /// How the last one ended.
+    pub(super) fn last_exit(&self) -> Exit {
+        self.made.last().map_or(Exit::Done, Check::exit)
+    }
+
     /// Tries what gives something, and what to tell of it.
     pub(super) fn now<T>(
         &mut self,

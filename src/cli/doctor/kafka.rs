@@ -1,6 +1,10 @@
 //! Kafka: whether the brokers answer, the topics are there, and the group may be asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{TcpStream, ToSocketAddrs as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use frazil::source::kafka::{Cluster, Partition, Seek, Topic, Topics, all_there};
 use frazil_dataset::{KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics};
@@ -10,12 +14,16 @@ use uuid::Uuid;
 
 use super::check::{Check, Checks};
 use crate::cli::{
+    exit::Failure,
     output::{counted, grouped},
     target,
 };
 
 /// A group that nobody reads by.
 const NO_GROUP: &str = "frazil-doctor";
+
+/// How long a broker may take to accept a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// What a cluster is asked for.
 pub(super) struct Asked {
@@ -60,6 +68,9 @@ pub(super) async fn look(settings: &Settings, asked: Asked, limit: Duration) -> 
 /// The client gives each question its own time. Blocks.
 fn questions(settings: &Settings, asked: &Asked, checks: &mut Checks) {
     let (spec, of) = (&asked.spec, name(asked));
+    if connections(settings, spec, &of, checks).is_none() {
+        return;
+    }
     let cluster = checks.now("kafka-reach", &of, || {
         let cluster = target::kafka::asking(settings, spec)?;
         cluster.topics(&Topics::Names(Vec::new()))?;
@@ -68,6 +79,59 @@ fn questions(settings: &Settings, asked: &Asked, checks: &mut Checks) {
     if let (Some(cluster), Some(_)) = (cluster, &asked.dataset) {
         of_dataset(&cluster, spec, &of, checks);
     }
+}
+
+/// The client tells only that nobody answers in time; which broker, and why, shows by connecting to each.
+fn connections(
+    settings: &Settings,
+    spec: &KafkaSourceSpec,
+    of: &str,
+    checks: &mut Checks,
+) -> Option<()> {
+    let mut refused = Vec::new();
+    checks.now("kafka-connect", of, || {
+        let (_, cluster) = settings
+            .deployment
+            .kafka_cluster(spec.cluster.as_deref())
+            .map_err(|error| Failure::usage(error.to_string()).next(error.help()))?;
+        for broker in &cluster.brokers {
+            refused.extend(
+                connect(broker)
+                    .err()
+                    .map(|error| format!("{broker}: {error}")),
+            );
+        }
+        let all = cluster.brokers.len();
+        if refused.len() == all {
+            let why = std::mem::take(&mut refused).join("; ");
+            return Err(Failure::failed("connect to any of the brokers")
+                .because(why)
+                .into());
+        }
+        let told = format!("{} of {all} brokers take connections", all - refused.len());
+        Ok(((), told))
+    })?;
+    for one in refused {
+        checks.warn(
+            "kafka-connect",
+            of,
+            one,
+            "see that the broker runs, or take it out of `brokers`",
+        );
+    }
+    Some(())
+}
+
+/// Tries all addresses of a broker's name.
+fn connect(broker: &str) -> std::io::Result<()> {
+    let mut last = None;
+    for address in broker.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("its name has no address")))
 }
 
 fn name(asked: &Asked) -> String {

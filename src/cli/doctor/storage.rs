@@ -31,20 +31,25 @@ pub(super) async fn look(checks: &mut Checks, place: Option<Place>) {
         );
         return;
     };
-    let folder = match folder.strip_prefix("file://") {
+    let within = match folder.strip_prefix("file://") {
         Some(path) => format!("file://{}", there(Path::new(path)).display()),
-        None => folder,
+        None => folder.clone(),
     };
     let own = format!(
         "{}/.frazil-doctor-{}",
-        folder.trim_end_matches('/'),
+        within.trim_end_matches('/'),
         RandomIds.uuid()
     );
     let file = format!("{own}/probe");
     let before_ms = SystemClock.now_millis();
     let written = checks.wait("storage-write", &folder, async {
         storage.write(&file, Bytes::from_static(CONTENT)).await?;
-        Ok(((), "a file was written".to_owned()))
+        let told = if within == folder {
+            "a file was written".to_owned()
+        } else {
+            format!("a file was written in {within}: the warehouse is made by its first table")
+        };
+        Ok(((), told))
     });
     if written.await.is_none() {
         // A write that failed may have left something all the same.

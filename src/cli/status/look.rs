@@ -292,13 +292,11 @@ async fn within<T>(
     whom: &str,
     answer: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    match tokio::time::timeout(limit, answer).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let seconds = limit.as_secs_f64();
-            let what = format!("ask {whom}: there was no answer within {seconds} s");
-            let next = "`frazil doctor` looks longer and closer; --timeout waits longer";
-            Err(Failure::failed(what).next(next).into())
-        }
+    if let Ok(answer) = tokio::time::timeout(limit, answer).await {
+        return answer;
     }
+    let seconds = limit.as_secs_f64();
+    let what = format!("ask {whom}: there was no answer within {seconds} s");
+    let next = "`frazil doctor` looks longer and closer; --timeout waits longer";
+    Err(Failure::failed(what).next(next).into())
 }

@@ -168,6 +168,7 @@ impl Report {
             ),
         };
         let committed = match self.last_commit {
+            None if matches!(self.word, Word::Wrong | Word::Unreachable) => none(),
             None => "never".to_owned(),
             Some(LastCommit { at_ms: None, .. }) => "expired".to_owned(),
             Some(LastCommit {
@@ -206,12 +207,10 @@ impl Report {
         };
         let error = trouble.error.trim_end().replace('\n', "\n  ");
         let mut lines = vec![format!("{}: failed to {error}", self.dataset)];
-        lines.extend(
-            trouble
-                .next
-                .as_ref()
-                .map(|next| format!("  decide: {next}")),
-        );
+        // What is told in words names it already.
+        let next = trouble.next.as_ref();
+        let next = next.filter(|_| !trouble.error.contains("\n  next: "));
+        lines.extend(next.map(|next| format!("  next: {next}")));
         lines
     }
 

@@ -28,12 +28,45 @@ on_each_catalog! {
     the_contract_is_kept,
     of_racing_writers_one_wins_each_round,
     tables_of_nested_namespaces_are_listed,
+    a_rehearsal_leaves_all_as_it_is,
 }
 
 fn set(key: &str, value: &str) -> TableUpdate {
     TableUpdate::SetProperties {
         updates: [(key.to_string(), value.to_string())].into(),
     }
+}
+
+async fn a_rehearsal_leaves_all_as_it_is(on: On) {
+    let lake = Lake::new(on).await;
+    let catalog = lake.catalog.as_ref();
+    catalog.rehearse(None).await.unwrap();
+    assert!(catalog.list().await.unwrap().is_empty());
+    let made = catalog.create(&name(), creation(&[])).await.unwrap();
+    let rehearsal = catalog.rehearse(Some(&made)).await.unwrap();
+    assert!(!rehearsal.shown.is_empty(), "{rehearsal:?}");
+    let has = |lines: &[String], text: &str| lines.iter().any(|line| line.contains(text));
+    let (compares, does_not) = match on {
+        On::Hive4 => (true, false),
+        On::Hive2 | On::Hive3 => (false, true),
+        On::Sqlite | On::Postgres | On::Rest => (false, false),
+    };
+    assert_eq!(
+        has(&rehearsal.shown, "compares what a commit expects"),
+        compares
+    );
+    assert_eq!(
+        has(&rehearsal.warnings, "does not compare"),
+        does_not,
+        "{rehearsal:?}"
+    );
+    assert_eq!(rehearsal.clock_ms.is_some(), on == On::Postgres);
+    let now = catalog.load(&name()).await.unwrap().unwrap();
+    assert_eq!(now.metadata_location, made.metadata_location);
+    let changed = catalog.commit(&now, Vec::new(), vec![set("a", "1")]).await;
+    changed.unwrap();
+    // A writer that is at work does not matter.
+    catalog.rehearse(Some(&made)).await.unwrap();
 }
 
 /// What every catalog must do, on an empty one.

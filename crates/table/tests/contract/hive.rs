@@ -16,7 +16,7 @@ use frazil_dataset::TableName;
 use frazil_service::clock::{RandomIds, SystemClock};
 use frazil_table::{
     catalog::{
-        Catalog, CatalogError, CommitError, LoadedTable,
+        Catalog, CatalogError, CommitError, LoadedTable, Rehearsal,
         hive::{HiveAddress, HiveOptions, HivePointers},
         pointer::{PointerCatalog, PointerStore, SwapOutcome},
     },
@@ -289,5 +289,10 @@ impl PointerStore for Databases {
             })
         });
         Ok(ours.collect())
+    }
+
+    async fn rehearse(&self, table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        let table = table.map(|table| self.base(table));
+        self.pointers.rehearse(table.as_ref()).await
     }
 }

@@ -7,7 +7,7 @@ use frazil_dataset::TableName;
 use frazil_service::clock::{Clock, Ids, RandomIds};
 use frazil_table::{
     catalog::{
-        Catalog, CatalogError, CommitError, Creation, LoadedTable,
+        Catalog, CatalogError, CommitError, Creation, LoadedTable, Rehearsal,
         pointer::{PointerCatalog, PointerStore},
         postgres::{PostgresOptions, PostgresPointers},
         rest::{RestCatalog, RestOptions, StorageFactory},
@@ -377,5 +377,13 @@ impl Catalog for Within {
             .filter(|name| name.namespace[0] == self.namespace)
             .map(|name| self.outer(name))
             .collect())
+    }
+
+    async fn rehearse(&self, table: Option<&LoadedTable>) -> Result<Rehearsal, CatalogError> {
+        let table = table.map(|table| LoadedTable {
+            name: self.inner(&table.name),
+            ..table.clone()
+        });
+        self.catalog.rehearse(table.as_ref()).await
     }
 }

@@ -55,7 +55,14 @@ impl Swap {
 
     /// Whether the table's server compares expected values, found out without a swap.
     pub(super) async fn compares(&self) -> Result<bool, SwapOutcome> {
-        let (table, server, mut connection) = self.read().await?;
+        let read = self.metastore.read(&self.target).await;
+        let Read {
+            table,
+            server,
+            mut connection,
+        } = read.map_err(|error| not_sent(error.reason()))?;
+        let gone = || SwapOutcome::Conflict(format!("table {} is gone", self.target.name));
+        let table = table.ok_or_else(gone)?;
         self.enforces(&table, server, &mut connection).await
     }
 
