@@ -19,7 +19,7 @@ import traceback
 import scenarios
 import servers
 
-SHORT = {"records": 20_000, "kills": 5, "down": 3.0}
+SHORT = {"records": 20_000, "kills": 4, "down": 2.0}
 FULL = {"records": 5_000_000, "kills": 100, "down": 30.0}
 COLUMNS = ["scenario", "records", "faults", "each once", "first snapshot after, s", "caught up after, s",
            "RSS p50 / peak, MiB", "exits", "restarts", "took, s"]  # fmt: skip
