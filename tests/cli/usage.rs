@@ -22,7 +22,9 @@ fn help_teaches_by_examples() {
             "{told}: {help:?}"
         );
     }
-    for command in ["init", "check", "ls", "table", "sql", "offsets", "rejects"] {
+    for command in [
+        "init", "check", "wait", "ls", "table", "sql", "offsets", "rejects",
+    ] {
         let help = user.run(&[command, "--help"]);
         assert!(
             help.succeeded().stdout.contains("Examples:\n"),
