@@ -347,7 +347,9 @@ impl Kafka {
         // There was nothing to read, and the run ends before the group gave us anything.
         if !quiet.was_given() {
             let known = self.known.iter();
-            let all: Vec<Start> = known.map(|(partition, found)| start(partition, found)).collect();
+            let all: Vec<Start> = known
+                .map(|(partition, found)| start(partition, found))
+                .collect();
             quiet.add(&all);
         }
         quiet.settle(look, gathered);
@@ -360,9 +362,13 @@ impl Kafka {
         known: &BTreeMap<Partition, MatchedPartition>,
     ) -> Result<Look, WriteError> {
         let at_micros = services.clock.now_micros();
-        let asked = known.iter().map(|(partition, found)| (found.source, partition.clone()));
+        let asked = known
+            .iter()
+            .map(|(partition, found)| (found.source, partition.clone()));
         let asked = asked.collect();
-        let look = self.ask(move |cluster| Look::at(cluster, at_micros, asked)).await?;
+        let look = self
+            .ask(move |cluster| Look::at(cluster, at_micros, asked))
+            .await?;
         let positions = known.values().map(|found| (found.source, found.position));
         Ok(look.only_read(&positions.collect()))
     }

@@ -62,6 +62,10 @@ impl Cluster for Scripted {
     fn group_positions(&self, _: &[Partition]) -> Result<Vec<Option<GroupPosition>>, KafkaError> {
         panic!("the group decides nothing")
     }
+
+    fn group_members(&self) -> Result<usize, KafkaError> {
+        panic!("the group decides nothing")
+    }
 }
 
 fn topic(name: &str) -> KafkaTopic {
@@ -142,7 +146,7 @@ fn quiet(topics: Topics) -> Quiet {
     let policy = CompletePolicy {
         time: EventTime::Message,
         delay: Duration::from_secs(5),
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
     };
     let clock: Arc<dyn Clock> = Arc::new(FixedClock);
     let mut quiet = Quiet::new(&policy, Duration::from_secs(10), &topics, &clock);
