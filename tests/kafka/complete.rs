@@ -1,7 +1,5 @@
 //! Up to which time a table is complete, and who waits for it.
 
-use std::collections::BTreeSet;
-
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
@@ -100,10 +98,9 @@ fn a_table_is_as_complete_as_its_slowest_partition_whoever_writes_it() {
     assert_eq!(through(&user), json!(at(190).to_string()));
     let told = told(&user);
     assert!(told.is_sorted(), "{told:?}");
-    assert_eq!(
-        told.into_iter().collect::<BTreeSet<_>>(),
-        [at(50), at(190)].into()
-    );
+    // How much was committed at a time nobody knows.
+    let may_be = [-10, 50, 90, 190].map(at);
+    assert!(told.iter().all(|one| may_be.contains(one)), "{told:?}");
     let summaries = summaries(&user);
     let late: Vec<_> = summaries
         .iter()

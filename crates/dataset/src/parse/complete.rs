@@ -49,7 +49,7 @@ pub(super) fn complete<'t>(
     })
 }
 
-fn of_kafka<'t>(root: Section<'t>) -> Option<Entry<'t>> {
+fn of_kafka(root: Section<'_>) -> Option<Entry<'_>> {
     let source = root.get("source")?;
     source.as_section("source")?.get("kafka")
 }
