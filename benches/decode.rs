@@ -230,6 +230,7 @@ fn dataset() -> Dataset {
             bytes: 1 << 29,
             records: u64::MAX,
         },
+        complete: None,
         limits: Limits {
             dead_letters_max: Share(0.5),
             window: Duration::from_mins(5),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use frazil_dataset::CheckpointPolicy;
-use frazil_table::commit::Advance;
+use frazil_table::{commit::Advance, state::SourceIdentity};
 use tokio::time::Instant;
 
 use crate::record::{RecordBlock, SourceInfo};
@@ -31,6 +31,8 @@ pub struct Accumulated {
     /// Added by the checkpoint that is being gathered.
     added: BTreeSet<u64>,
     advances: BTreeMap<u64, Advance>,
+    quiet: BTreeMap<u64, i64>,
+    gone: BTreeSet<u64>,
     bytes: u64,
     records: u64,
     since: Option<Instant>,
@@ -43,6 +45,12 @@ pub struct Moves {
     pub sources_version: u64,
     /// The ranges, by source id.
     pub advances: Vec<Advance>,
+    /// Whether blocks were read for it.
+    pub has_blocks: bool,
+    /// Quiet partitions among them, and through which event time they are complete, in microseconds since the epoch.
+    pub quiet: BTreeMap<u64, i64>,
+    /// Partitions that no longer count for how complete the table is.
+    pub gone: BTreeSet<u64>,
 }
 
 impl Accumulated {
@@ -59,6 +67,8 @@ impl Accumulated {
             assigned: BTreeMap::new(),
             added: BTreeSet::new(),
             advances: BTreeMap::new(),
+            quiet: BTreeMap::new(),
+            gone: BTreeSet::new(),
             bytes: 0,
             records: 0,
             since: None,
@@ -91,6 +101,33 @@ impl Accumulated {
         advance.identity = block.identity.clone();
     }
 
+    /// Takes in that a partition of which all up to its position was read is quiet, and complete through an event time.
+    ///
+    /// # Panics
+    /// Where the position is not that of the last block: what is said would not hold there.
+    pub fn add_quiet(
+        &mut self,
+        source: u64,
+        identity: &SourceIdentity,
+        position: u64,
+        through_micros: i64,
+    ) {
+        let advance = self.advances.entry(source).or_insert_with(|| Advance {
+            source,
+            new: false,
+            identity: identity.clone(),
+            start: position,
+            end: position,
+        });
+        assert_eq!(advance.end, position, "source {source} was read on");
+        self.quiet.insert(source, through_micros);
+    }
+
+    /// From now on these partitions no longer count for how complete the table is.
+    pub fn set_gone(&mut self, gone: BTreeSet<u64>) {
+        self.gone = gone;
+    }
+
     fn assign_id(&mut self, block: &mut RecordBlock) {
         let planned = block.source.id;
         if !self.planned.contains(&planned) {
@@ -107,7 +144,12 @@ impl Accumulated {
         block.source = Arc::clone(source);
     }
 
-    /// Whether nothing has been read since the last checkpoint.
+    /// Whether there are blocks that were read since the last checkpoint.
+    pub fn has_blocks(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether there is nothing to commit since the last checkpoint.
     pub fn is_empty(&self) -> bool {
         self.advances.is_empty()
     }
@@ -127,10 +169,12 @@ impl Accumulated {
     pub fn take(&mut self) -> Moves {
         self.bytes = 0;
         self.records = 0;
-        self.since = None;
         let moves = Moves {
+            has_blocks: self.since.take().is_some(),
             sources_version: self.sources_version,
             advances: std::mem::take(&mut self.advances).into_values().collect(),
+            quiet: std::mem::take(&mut self.quiet),
+            gone: self.gone.clone(),
         };
         self.sources_version += self.added.len() as u64;
         self.added.clear();
@@ -141,7 +185,6 @@ impl Accumulated {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use frazil_table::state::SourceIdentity;
 
     use super::*;
 
@@ -192,6 +235,22 @@ mod tests {
         assert_eq!(second.sources_version, 8);
         let new: Vec<_> = second.advances.iter().map(|a| (a.source, a.new)).collect();
         assert_eq!(new, [(8, false), (9, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_quiet_partition_goes_with_the_checkpoint_and_its_next_block_follows() {
+        let mut gathered = Accumulated::new(policy(), 3, []);
+        gathered.add_quiet(2, &SourceIdentity::StandardInput, 40, 7);
+        assert!(!gathered.is_empty() && gathered.due().is_none() && !gathered.has_blocks());
+        gathered.add(&mut block(2, 40..45));
+        let moves = gathered.take();
+        assert_eq!((moves.advances[0].start, moves.advances[0].end), (40, 45));
+        assert_eq!(moves.quiet, BTreeMap::from([(2, 7)]));
+        gathered.add(&mut block(2, 45..50));
+        gathered.add_quiet(2, &SourceIdentity::StandardInput, 50, 9);
+        assert!(gathered.due().is_some());
+        assert_eq!(gathered.take().advances[0].end, 50);
+        assert!(gathered.is_empty() && gathered.take().quiet.is_empty());
     }
 
     #[tokio::test]

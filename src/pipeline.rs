@@ -8,11 +8,13 @@
 //!   next session starts from the table.
 
 mod committer;
+mod complete;
 mod dead_letter_limit;
 mod error;
 mod input;
 mod kafka;
 mod progress;
+mod quiet;
 mod session;
 mod stopped;
 mod tables;
@@ -133,7 +135,7 @@ pub async fn write(
     progress: &watch::Sender<Progress>,
 ) -> Result<WriteReport, WriteError> {
     let mut kafka = match &job.input {
-        Input::Kafka(input) => Some(Kafka::open(input, job, progress)?),
+        Input::Kafka(input) => Some(Kafka::open(input, job, services, progress)?),
         Input::Files { .. } | Input::StandardInput => None,
     };
     let written = sessions(services, job, shutdown, progress, &mut kafka).await;

@@ -29,6 +29,8 @@ mod status;
 mod tables;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/wait.rs"]
+mod wait;
 #[path = "cli/written.rs"]
 mod written;
 

@@ -20,6 +20,7 @@ mod sql;
 mod status;
 mod table;
 mod target;
+mod wait;
 mod write;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -93,6 +94,7 @@ enum Command {
     Init(init::InitArgs),
     Check(check::CheckArgs),
     Write(write::WriteArgs),
+    Wait(wait::WaitArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Table(table::TableArgs),
@@ -145,6 +147,7 @@ fn dispatch(command: &Command, context: &Context, out: &mut Output) -> anyhow::R
     match command {
         Command::Init(args) => init::run(args, context, out),
         Command::Write(args) => block_on(write::run(args, context, out)),
+        Command::Wait(args) => block_on(wait::run(args, context, out)),
         Command::Check(args) => block_on(check::run(args, context, out)),
         Command::Ls(args) => block_on(ls::run(args, context, out)),
         Command::Status(args) => block_on(status::run(args, context, out)),

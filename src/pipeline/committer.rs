@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Progress, WriteError,
+    complete::Completeness,
     dead_letter_limit::{DeadLetterLimit, Verdict, Window},
     kafka::{GroupOffsets, partition_of},
     stopped,
@@ -59,6 +60,7 @@ pub(super) struct CheckpointCommitter {
     pub(super) limit: Arc<Mutex<DeadLetterLimit>>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) group_offsets: Option<GroupOffsets>,
+    pub(super) completeness: Option<Completeness>,
 }
 
 /// How a session ended.
@@ -102,7 +104,13 @@ impl CheckpointCommitter {
                 progress.committed.conflicts += conflicts;
             });
             let snapshot_id = match outcome? {
-                Outcome::Committed { snapshot_id } => Some(snapshot_id),
+                Outcome::Committed {
+                    snapshot_id,
+                    complete_through_s,
+                } => {
+                    self.completed(complete_through_s, written.times.late_records);
+                    Some(snapshot_id)
+                }
                 Outcome::AlreadyCommitted { snapshot_id } => snapshot_id,
                 Outcome::Superseded => {
                     ending.fenced = Some("another writer committed the same records".into());
@@ -142,7 +150,9 @@ impl CheckpointCommitter {
         let now = self.clock.now_micros();
         let seen = self.committer.seen();
         self.progress.send_modify(|progress| {
-            progress.uncommitted.pop_front();
+            if moves.has_blocks {
+                progress.uncommitted.pop_front();
+            }
             for advance in &moves.advances {
                 let at = partition_of(&advance.identity)
                     .and_then(|partition| progress.partitions.get_mut(&partition));
@@ -222,8 +232,29 @@ impl CheckpointCommitter {
             data_files: written.data_files.clone(),
             dead_letters,
             counts: written.counts.clone(),
+            completion: self
+                .completeness
+                .as_ref()
+                .map(|completeness| completeness.of(moves, &written.times)),
         };
         Ok(self.committer.commit(&self.table, &checkpoint).await?)
+    }
+
+    /// Tells how complete the table is now, and what came too late for that.
+    fn completed(&self, through_s: Option<i64>, late_records: u64) {
+        let Some(completeness) = &self.completeness else {
+            return;
+        };
+        if late_records > 0 {
+            tracing::warn!(
+                table = %self.table, late_records,
+                "records came that are older than what the table was said to be complete through; a longer `delay` in [complete] waits for them"
+            );
+        }
+        completeness.committed(through_s);
+        self.progress.send_modify(|progress| {
+            progress.complete_through_micros = completeness.through_micros();
+        });
     }
 
     /// Lets the dead-letter table take what the outbox holds. What fails now is done by the next
@@ -244,6 +275,7 @@ async fn collect(promises: Vec<oneshot::Receiver<Written>>) -> Option<Written> {
         all.dead_letter_files.append(&mut part.dead_letter_files);
         all.counts.add(&part.counts);
         all.reasons.add(&part.reasons);
+        all.times.add(part.times);
         for (reason, sample) in part.samples {
             let place = |one: &Sample| (one.source.id, one.reject.position);
             match all.samples.entry(reason) {

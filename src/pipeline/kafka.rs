@@ -4,7 +4,7 @@
 //! `start = "latest"` is then asked once, and two writers that share a topic agree on its sources.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, mpsc as commands},
     thread::JoinHandle,
     time::Duration,
@@ -19,13 +19,20 @@ use frazil_table::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Progress, READER_QUEUE_BLOCKS, Services, WriteError, WriteJob, progress::PartitionProgress,
+    Progress, READER_QUEUE_BLOCKS, Services, WriteError, WriteJob,
+    progress::PartitionProgress,
+    quiet::{Look, Quiet},
 };
-use crate::source::{
-    BlockOptions, Read,
-    kafka::{
-        Cluster, Command, Connection, KafkaError, KafkaErrorKind, KafkaReader, MatchedPartition,
-        Partition, ReaderOptions, Seek, Start, Topics, all_there, match_topics, may_begin,
+use crate::{
+    checkpoint::Accumulated,
+    record::RecordBlock,
+    source::{
+        BlockOptions, Read,
+        kafka::{
+            Cluster, Command, Connection, KafkaError, KafkaErrorKind, KafkaReader,
+            MatchedPartition, Partition, ReaderOptions, Seek, Start, Topics, all_there,
+            match_topics, may_begin,
+        },
     },
 };
 
@@ -86,6 +93,11 @@ pub(super) struct Kafka {
     ends: Option<BTreeMap<Partition, u64>>,
     /// Sources that are not yet read up to there.
     pub(super) remaining: BTreeMap<u64, u64>,
+    /// Where it is told how complete the table is.
+    quiet: Option<Quiet>,
+    /// For `once`: what was at its end when the run began, and where the session began.
+    quiet_once: Option<Look>,
+    known: BTreeMap<Partition, MatchedPartition>,
 }
 
 /// Tells the group what is committed.
@@ -112,6 +124,15 @@ impl GroupOffsets {
     }
 }
 
+fn start(partition: &Partition, found: &MatchedPartition) -> Start {
+    Start {
+        partition: partition.clone(),
+        source: found.source,
+        position: found.position,
+        identity: found.identity.clone(),
+    }
+}
+
 /// A source's partition, where it is Kafka's.
 pub(super) fn partition_of(identity: &SourceIdentity) -> Option<Partition> {
     match identity {
@@ -128,6 +149,7 @@ impl Kafka {
     pub(super) fn open(
         input: &KafkaInput,
         job: &WriteJob,
+        services: &Services,
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, WriteError> {
         let Connection { cluster, consumer } = input.connect.connect()?;
@@ -166,6 +188,12 @@ impl Kafka {
             has_begun: false,
             ends: None,
             remaining: BTreeMap::new(),
+            quiet: job.dataset.complete.as_ref().map(|policy| {
+                let interval = job.dataset.checkpoint.interval;
+                Quiet::new(policy, interval, &input.topics, &services.clock)
+            }),
+            quiet_once: None,
+            known: BTreeMap::new(),
         })
     }
 
@@ -173,8 +201,14 @@ impl Kafka {
     pub(super) async fn close(mut self) {
         // The last one of the client's owners closes it: that must be the thread.
         self.cluster = None;
-        let _ = self.commands.send(Command::Stop);
-        if tokio::time::timeout(CLOSE_MAX, self.stopped).await.is_err() {
+        let closed = async {
+            if let Some(quiet) = self.quiet {
+                quiet.close().await;
+            }
+            let _ = self.commands.send(Command::Stop);
+            let _ = self.stopped.await;
+        };
+        if tokio::time::timeout(CLOSE_MAX, closed).await.is_err() {
             tracing::warn!(
                 "the group was not left in time; it will miss this member when its session ends"
             );
@@ -197,7 +231,13 @@ impl Kafka {
         open: OpenTable,
     ) -> Result<(OpenTable, mpsc::Receiver<Read>), WriteError> {
         let (open, known) = self.register(services, committer, open).await?;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.begin(&open.state);
+        }
         if self.input.once {
+            if self.quiet.is_some() && self.quiet_once.is_none() {
+                self.quiet_once = Some(self.look_once(services, &known).await?);
+            }
             if self.ends.is_none() {
                 let partitions: Vec<Partition> = known.keys().cloned().collect();
                 let asked = partitions.clone();
@@ -207,6 +247,7 @@ impl Kafka {
                 self.ends = Some(partitions.into_iter().zip(ends).collect());
             }
             self.remaining = self.remaining(&known);
+            self.known.clone_from(&known);
         }
         let (sender, reads) = mpsc::channel(READER_QUEUE_BLOCKS);
         self.send(Command::Attach(sender))?;
@@ -224,16 +265,11 @@ impl Kafka {
     ) -> Result<(), WriteError> {
         let open = self.reopen(committer).await?;
         // Topics and partitions may have come to be meanwhile, or have been made again.
-        let (_, known) = self.register(services, committer, open).await?;
+        let (open, known) = self.register(services, committer, open).await?;
         let starts = partitions
             .iter()
             .map(|partition| match known.get(partition) {
-                Some(found) => Ok(Start {
-                    partition: partition.clone(),
-                    source: found.source,
-                    position: found.position,
-                    identity: found.identity.clone(),
-                }),
+                Some(found) => Ok(start(partition, found)),
                 // Read by nobody else: it must not be left out.
                 None => Err(KafkaError::new(
                     format!("begin reading {partition}"),
@@ -251,11 +287,17 @@ impl Kafka {
                 progress.partitions.insert(start.partition.clone(), at);
             }
         });
+        if let Some(quiet) = &mut self.quiet {
+            quiet.given(&starts, &open.state);
+        }
         self.send(Command::Start(starts))
     }
 
     /// What was taken away is committed or given up.
-    pub(super) fn release(&self, partitions: Vec<Partition>) -> Result<(), WriteError> {
+    pub(super) fn release(&mut self, partitions: Vec<Partition>) -> Result<(), WriteError> {
+        if let Some(quiet) = &mut self.quiet {
+            quiet.let_go(&partitions);
+        }
         self.send(Command::Release(partitions))
     }
 
@@ -269,6 +311,66 @@ impl Kafka {
                 .is_none_or(|committed| committed.position < *end)
         });
         Ok(())
+    }
+
+    /// A block was read.
+    pub(super) fn read(&mut self, block: &RecordBlock) {
+        if let Some(quiet) = &mut self.quiet {
+            quiet.read(block);
+        }
+    }
+
+    /// Partitions that no longer count for how complete the table is.
+    pub(super) fn gone(&self) -> BTreeSet<u64> {
+        self.quiet.as_ref().map(Quiet::gone).unwrap_or_default()
+    }
+
+    /// Waits for what the cluster says of quiet partitions, in a run without an end.
+    pub(super) async fn looked(&mut self) -> Look {
+        match (&mut self.quiet, &self.cluster) {
+            (Some(quiet), Some(cluster)) if !self.input.once => quiet.looked(cluster).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Puts it into the checkpoint that is being gathered. Says whether it must be made for that alone.
+    pub(super) fn settle(&mut self, look: Look, gathered: &mut Accumulated) -> bool {
+        let quiet = self.quiet.as_mut();
+        quiet.is_some_and(|quiet| quiet.settle(look, gathered))
+    }
+
+    /// The same at the end of a run, of what was at its end when it began.
+    pub(super) fn settle_once(&mut self, gathered: &mut Accumulated) {
+        let (Some(quiet), Some(look)) = (&mut self.quiet, self.quiet_once.clone()) else {
+            return;
+        };
+        // There was nothing to read, and the run ends before the group gave us anything.
+        if !quiet.was_given() {
+            let known = self.known.iter();
+            let all: Vec<Start> = known
+                .map(|(partition, found)| start(partition, found))
+                .collect();
+            quiet.add(&all);
+        }
+        quiet.settle(look, gathered);
+    }
+
+    /// The partitions that stand at their ends.
+    async fn look_once(
+        &self,
+        services: &Services,
+        known: &BTreeMap<Partition, MatchedPartition>,
+    ) -> Result<Look, WriteError> {
+        let at_micros = services.clock.now_micros();
+        let asked = known
+            .iter()
+            .map(|(partition, found)| (found.source, partition.clone()));
+        let asked = asked.collect();
+        let look = self
+            .ask(move |cluster| Look::at(cluster, at_micros, asked))
+            .await?;
+        let positions = known.values().map(|found| (found.source, found.position));
+        Ok(look.only_read(&positions.collect()))
     }
 
     /// Whether the run ends by itself.
@@ -340,6 +442,7 @@ impl Kafka {
             let mut starts = self.starts(matched.of_new_topics, self.input.start).await?;
             starts.extend(self.starts(matched.added, Seek::Earliest).await?);
             let first = open.state.sources_version + 1;
+            let completion = self.quiet.as_ref().map(Quiet::nothing_new);
             let checkpoint = Checkpoint {
                 id: services.ids.uuid(),
                 table_uuid: open.table.metadata.uuid(),
@@ -358,6 +461,7 @@ impl Kafka {
                 data_files: Vec::new(),
                 dead_letters: None,
                 counts: Counts::default(),
+                completion,
             };
             // Whoever was first: the state then holds them.
             committer.commit(&self.table, &checkpoint).await?;

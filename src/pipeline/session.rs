@@ -25,9 +25,11 @@ use super::{
     Input, Progress, READER_QUEUE_BLOCKS, Remembered, Services, WORKER_QUEUE_BLOCKS, WriteError,
     WriteJob, WriteReport,
     committer::{CheckpointCommitter, Ending, Gathered, Job},
+    complete::Completeness,
     dead_letter_limit::DeadLetterLimit,
     input::{self, GivenInput, Readers},
     kafka::{GroupOffsets, Kafka, partition_of},
+    quiet::Look,
     tables,
     worker::{Work, Worker},
 };
@@ -120,11 +122,14 @@ pub(super) async fn run(
         }
         (None, None) => return Err(WriteError::Stopped),
     };
-    let gathered = Accumulated::new(
+    let mut gathered = Accumulated::new(
         job.dataset.checkpoint,
         open.state.sources_version,
         new_sources,
     );
+    if let Some(kafka) = &kafka {
+        gathered.set_gone(kafka.gone());
+    }
     let epoch = open.state.epoch;
     let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
     let limit = remembered.limit(job);
@@ -238,9 +243,10 @@ impl Context<'_> {
             .send_modify(|progress| progress.session_moved_micros = Some(now));
     }
 
-    /// For a run with an end: how far a source was read.
+    /// How far a source was read.
     fn passed(&mut self, block: &RecordBlock) {
         if let Some(kafka) = &mut self.kafka {
+            kafka.read(block);
             let remaining = &mut kafka.remaining;
             if remaining
                 .get(&block.source.id)
@@ -257,6 +263,14 @@ impl Context<'_> {
             Some(kafka) => kafka.look_again(self.committer).await,
             None => Ok(()),
         }
+    }
+}
+
+/// Waits for what the cluster says of quiet partitions.
+async fn looked(kafka: &mut Option<&mut Kafka>) -> Look {
+    match kafka {
+        Some(kafka) => kafka.looked().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -301,12 +315,19 @@ impl Session {
         let dead_letters = committer.dead_letter_table(&job.dataset.table).await?;
         let arrow = arrow_schema_of(&open.table)?;
         let dead_letter_schema = arrow_schema_of(&dead_letters)?;
+        let policy = job.dataset.complete.as_ref();
+        let completeness = policy.map(|policy| Completeness::new(policy, &open.state));
         let mut worker_tasks = JoinSet::new();
         let mut workers = Vec::new();
         for number in 0..job.workers.max(1) {
             let (sender, queue) = mpsc::channel(WORKER_QUEUE_BLOCKS);
             let worker = Worker {
                 decoder: decoder(&job.dataset, &arrow)?,
+                event_times: completeness
+                    .as_ref()
+                    .map(|completeness| completeness.event_times(&arrow))
+                    .transpose()
+                    .map_err(|error| WriteError::unfit(&open.table.name, &error.to_string()))?,
                 table: open.table.clone(),
                 dead_letters: dead_letters.clone(),
                 dead_letter_schema: Arc::clone(&dead_letter_schema),
@@ -320,6 +341,7 @@ impl Session {
             worker_tasks.spawn(worker.run(queue));
             workers.push(sender);
         }
+        let through = completeness.as_ref().and_then(Completeness::through_micros);
         // One checkpoint may wait while another is committed; then reading waits too.
         let (checkpoints, queue) = mpsc::channel(1);
         let checkpoint_committer = CheckpointCommitter {
@@ -333,8 +355,10 @@ impl Session {
             limit,
             progress: progress.clone(),
             group_offsets,
+            completeness,
         };
         progress.send_modify(|progress| {
+            progress.complete_through_micros = through;
             progress.session_runs(job.workers.max(1), services.clock.now_micros());
         });
         let committer = AbortOnDrop(tokio::spawn(checkpoint_committer.run(queue)));
@@ -370,6 +394,9 @@ impl Session {
                     .as_ref()
                     .is_some_and(|kafka| kafka.remaining.is_empty())
             {
+                if let Some(kafka) = &mut context.kafka {
+                    kafka.settle_once(&mut gathered);
+                }
                 break;
             }
             let due = gathered.due();
@@ -390,11 +417,18 @@ impl Session {
                     }
                 }
                 () = wait_until(due), if due.is_some() => self.checkpoint(&mut gathered).await?,
+                look = looked(&mut context.kafka) => {
+                    if let Some(kafka) = &mut context.kafka
+                        && kafka.settle(look, &mut gathered)
+                    {
+                        self.checkpoint(&mut gathered).await?;
+                    }
+                }
                 read = input.reads.recv() => match read {
                     None => break,
                     Some(Read::Block(mut block)) => {
                         context.passed(&block);
-                        context.tell(&block, gathered.is_empty());
+                        context.tell(&block, !gathered.has_blocks());
                         gathered.add(&mut block);
                         self.remember_newest(&block);
                         self.hand_out(block).await?;

@@ -11,7 +11,11 @@ use frazil_table::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Progress, WriteError, progress::WorkerHolds};
+use super::{
+    Progress, WriteError,
+    complete::{EventTimes, Times},
+    progress::WorkerHolds,
+};
 use crate::{
     decode::Decoder,
     record::{Reasons, RecordBlock, Reject, RowBlock, SourceInfo},
@@ -35,6 +39,7 @@ pub(super) struct Written {
     pub(super) reasons: Reasons,
     /// The first record of each reason.
     pub(super) samples: BTreeMap<&'static str, Sample>,
+    pub(super) times: Times,
 }
 
 /// A record that could not be a row.
@@ -47,6 +52,8 @@ pub(super) struct Sample {
 /// One worker's own things.
 pub(super) struct Worker {
     pub(super) decoder: Box<dyn Decoder>,
+    /// Where it is told how complete the table is.
+    pub(super) event_times: Option<EventTimes>,
     pub(super) table: LoadedTable,
     pub(super) dead_letters: LoadedTable,
     pub(super) dead_letter_schema: SchemaRef,
@@ -89,7 +96,11 @@ impl Worker {
             let Some(work) = work else { return Ok(()) };
             match work {
                 Work::Block(block) => {
-                    let rows = self.decoder.decode(&block, self.clock.now_micros());
+                    let now = self.clock.now_micros();
+                    let rows = self.decoder.decode(&block, now);
+                    if let Some(event_times) = &self.event_times {
+                        event_times.see(&block, &rows.rows, now, &mut open.times);
+                    }
                     let bytes = block.bytes_read();
                     drop(block);
                     self.progress.send_modify(|progress| {
@@ -182,6 +193,7 @@ struct Open {
     counts: Counts,
     reasons: Reasons,
     samples: BTreeMap<&'static str, Sample>,
+    times: Times,
 }
 
 impl Open {
@@ -208,6 +220,7 @@ impl Open {
             counts: self.counts,
             reasons: self.reasons,
             samples: self.samples,
+            times: self.times,
             ..Written::default()
         };
         if let Some(writer) = self.rows {

@@ -23,7 +23,7 @@ fn help_teaches_by_examples() {
         );
     }
     for command in [
-        "init", "check", "ls", "status", "table", "sql", "offsets", "rejects", "doctor",
+        "init", "check", "ls", "status", "table", "sql", "offsets", "rejects", "doctor", "wait",
     ] {
         let help = user.run(&[command, "--help"]);
         assert!(

@@ -175,6 +175,12 @@ impl Producer {
         );
     }
 
+    /// Sends one of that time, in milliseconds since the epoch.
+    pub(crate) fn send_at(&self, topic: &str, partition: i32, value: &str, at_ms: i64) {
+        let record = BaseRecord::to(topic).partition(partition).key("");
+        self.record(record.payload(value).timestamp(at_ms));
+    }
+
     /// Sends `{"n":N}` for each number, spread over the partitions.
     pub(crate) fn numbers(&self, topic: &str, numbers: std::ops::Range<u64>, partitions: u64) {
         for n in numbers {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod broker;
+mod complete;
 mod faults;
 #[path = "../cli/lake.rs"]
 #[allow(dead_code, reason = "other tests do more behind its back")]

@@ -37,6 +37,8 @@ pub struct Dataset {
     pub source: Option<SourceSpec>,
     /// When a checkpoint is made.
     pub checkpoint: CheckpointPolicy,
+    /// By what is told how complete the table is; `None`: it is not told.
+    pub complete: Option<CompletePolicy>,
     /// Limits on records and dead letters.
     pub limits: Limits,
     /// Handed to Iceberg as table properties, in the file's order.
@@ -204,6 +206,35 @@ pub struct CheckpointPolicy {
     pub bytes: u64,
     /// Records read since the last one (default: no limit, `u64::MAX`).
     pub records: u64,
+}
+
+/// By what is told up to which event time a table is complete, and what is assumed of records that come late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletePolicy {
+    /// Whose time it is.
+    pub time: EventTime,
+    /// How much older than the newest record of its partition a record may be (default 1 min).
+    pub delay: Duration,
+    /// How long a partition of which all is read may be quiet before it no longer holds the table back (default 1 min).
+    pub idle: Duration,
+}
+
+/// A record's event time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventTime {
+    /// `$timestamp`: Kafka's, the producer's or the broker's.
+    Message,
+    /// The value of a column of type `timestamptz` or `timestamp`, whose wall clock then is UTC's.
+    Column(String),
+}
+
+impl std::fmt::Display for EventTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Message => "$timestamp",
+            Self::Column(name) => name,
+        })
+    }
 }
 
 /// Limits on what a record and a run may be.

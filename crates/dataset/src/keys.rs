@@ -32,6 +32,7 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
             "source",
             "dedup",
             "checkpoint",
+            "complete",
             "limits",
             "retention",
             "dead_letters",
@@ -76,6 +77,10 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
     KnownSection {
         path: "checkpoint",
         keys: &["interval", "bytes", "records"],
+    },
+    KnownSection {
+        path: "complete",
+        keys: &["time", "delay", "idle"],
     },
     KnownSection {
         path: "limits",

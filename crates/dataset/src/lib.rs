@@ -14,6 +14,7 @@ mod layout;
 mod names;
 mod parse;
 mod suggest;
+mod time;
 mod time_format;
 mod types;
 pub mod units;
@@ -22,9 +23,9 @@ pub use column::{
     Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
 pub use dataset::{
-    CheckpointPolicy, Dataset, Format, KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics,
-    Limits, OverLimit, PartitionField, Share, SortDirection, SortField, SourceSpec, TableName,
-    Transform, UnknownFields,
+    CheckpointPolicy, CompletePolicy, Dataset, EventTime, Format, KafkaIsolation, KafkaSourceSpec,
+    KafkaStart, KafkaTopics, Limits, OverLimit, PartitionField, Share, SortDirection, SortField,
+    SourceSpec, TableName, Transform, UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,
@@ -36,6 +37,7 @@ pub use deployment::{
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use parse::{FILE_BYTES_MAX, parse_dataset, parse_deployment, parse_environment, stated_name};
 pub use suggest::nearest;
+pub use time::parse_time;
 pub use time_format::time_zone;
 pub use units::{
     UnitError, format_bytes, format_duration, parse_bytes, parse_duration, parse_share,

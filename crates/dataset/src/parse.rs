@@ -4,6 +4,7 @@
 //! that is wrong is left out. A syntax error is the exception, since after it nothing is certain.
 
 mod columns;
+mod complete;
 mod dataset;
 mod deployment;
 mod layout;

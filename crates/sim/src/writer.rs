@@ -317,6 +317,7 @@ impl Writer {
             data_files,
             dead_letters,
             counts,
+            completion: None,
         };
         Ok(Some((checkpoint, next)))
     }

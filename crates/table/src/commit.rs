@@ -20,7 +20,7 @@ pub mod guard;
 mod positions;
 
 pub use attempts::{RetryPolicy, Seen};
-pub use committer::{Committer, OpenTable};
+pub use committer::{COMPLETE_THROUGH, Committer, OpenTable};
 pub use decide::{Decision, decide, decide_with};
 pub use finished::all_sources;
 pub use guard::Guards;
@@ -29,7 +29,7 @@ pub use positions::{PositionChange, PositionChanges};
 use iceberg::spec::DataFile;
 use uuid::Uuid;
 
-use crate::state::SourceIdentity;
+use crate::state::{SourceIdentity, complete::Completion};
 
 /// What a writer asks to be committed: everything read since the last checkpoint.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct Checkpoint {
     pub dead_letters: Option<String>,
     /// What became of the records, for the summary.
     pub counts: Counts,
+    /// How complete it makes the table; `None` where the dataset does not ask: what was said before is then taken back.
+    pub completion: Option<Completion>,
 }
 
 /// One source partition moves from `start` to `end` (the next position to read).
@@ -105,6 +107,8 @@ pub enum Outcome {
     Committed {
         /// The snapshot that holds it.
         snapshot_id: i64,
+        /// Up to which time the table then is complete, in seconds since the epoch, where that is known.
+        complete_through_s: Option<i64>,
     },
     /// By an earlier attempt whose reply was lost.
     AlreadyCommitted {

@@ -5,6 +5,7 @@
 //! written is in [`wire`]. Sources that were read to their end move to a file that it names
 //! ([`finished`]), so that it does not grow with every file that was ever read.
 
+pub mod complete;
 pub mod finished;
 pub mod wire;
 
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::finished::FinishedFile;
+use self::{complete::Complete, finished::FinishedFile};
 
 /// All that frazil must remember, committed together with the rows that it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct State {
     /// The file that holds the sources that were read to their end, once there were many.
     #[serde(default)]
     pub finished: Option<FinishedFile>,
+    /// Up to which event time the table is complete; `None` where its dataset does not ask for it.
+    #[serde(default)]
+    pub complete: Option<Complete>,
     /// The dead-letter table, and what it has still to take.
     pub dead_letters: DeadLetterState,
     /// The last operator action, for people.
@@ -49,6 +53,7 @@ impl State {
             sources_version: 0,
             sources: BTreeMap::new(),
             finished: None,
+            complete: None,
             dead_letters: DeadLetterState {
                 table_uuid: None,
                 next: 1,

@@ -46,10 +46,11 @@ impl std::str::FromStr for At {
         match text {
             "earliest" => Ok(Self(Seek::Earliest)),
             "latest" => Ok(Self(Seek::Latest)),
-            time => time
-                .parse::<jiff::Timestamp>()
+            time => frazil_dataset::parse_time(time)
                 .map(|at| Self(Seek::Time(at.as_millisecond())))
-                .map_err(|_| "give earliest, latest, or a time as 2026-01-31T12:00:00Z".to_owned()),
+                .ok_or_else(|| {
+                    "give earliest, latest, a time as 2026-01-31T12:00:00Z, or a date".to_owned()
+                }),
         }
     }
 }

@@ -141,6 +141,10 @@ mod tests {
             Ok(vec![offset; partitions.len()])
         }
 
+        fn ends(&self, partitions: &[Partition]) -> Result<Vec<u64>, KafkaError> {
+            Ok(vec![self.end; partitions.len()])
+        }
+
         fn group_positions(
             &self,
             partitions: &[Partition],

@@ -73,6 +73,12 @@ pub trait Cluster: std::fmt::Debug + Send + Sync {
     /// A cluster that does not answer or refuses.
     fn offsets(&self, partitions: &[Partition], seek: Seek) -> Result<Vec<u64>, KafkaError>;
 
+    /// The offsets of what comes next, in the partitions' order: whatever is open or will be passed over is before them.
+    ///
+    /// # Errors
+    /// A cluster that does not answer or refuses.
+    fn ends(&self, partitions: &[Partition]) -> Result<Vec<u64>, KafkaError>;
+
     /// What the group has stored, in the partitions' order.
     ///
     /// # Errors

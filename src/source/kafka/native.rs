@@ -1,5 +1,5 @@
-//! What librdkafka can and its Rust wrapper cannot: messages by the batch with their leaders' epochs, topics' ids, and
-//! positions with a leader epoch.
+//! What librdkafka can and its Rust wrapper cannot: messages by the batch with their leaders' epochs, topics' ids, ends
+//! of many partitions at a time, and positions with a leader epoch.
 //!
 //! This is the only module with `unsafe` code. Its proofs rest on librdkafka's documentation (`rdkafka.h`): all calls
 //! used are thread-safe; a queue or a message keeps what it needs of its client alive; whoever is given a pointer
@@ -10,6 +10,7 @@
 )]
 
 use std::{
+    collections::HashMap,
     ffi::{CStr, CString, c_char, c_void},
     os::raw::c_int,
     ptr::{self, NonNull},
@@ -19,13 +20,13 @@ use std::{
 };
 
 use rdkafka::{
-    TopicPartitionList, bindings as sys,
+    Offset, TopicPartitionList, bindings as sys,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     types::RDKafkaErrorCode,
 };
 use uuid::Uuid;
 
-use super::Message;
+use super::{Message, Partition};
 
 /// The most messages taken at a time.
 const BATCH_MESSAGES_MAX: usize = 1_000;
@@ -330,17 +331,74 @@ pub(super) fn topic_ids<C: ConsumerContext + 'static>(
         .map(|name| CString::new(name.as_str()).unwrap_or_default())
         .collect();
     let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
-    let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-    let client = consumer.client().native_ptr();
-    // SAFETY: the client is alive by `consumer`. Collection, options and queue are made here and destroyed at the end,
-    // after the event, whose parts are read before it is destroyed; the texts outlive the collection, which copies them.
+    // SAFETY: the client is alive by `consumer`, the collection until it is destroyed at the end, and the texts longer
+    // than the collection, which copies them. The event that is read is alive.
     unsafe {
+        let client = consumer.client().native_ptr();
         let topics =
             sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), names.len());
-        let options = sys::rd_kafka_AdminOptions_new(
+        let ids = answer(
             client,
             sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+            timeout,
+            |options, queue| sys::rd_kafka_DescribeTopics(client, topics, options, queue),
+            |event| ids_of(event, names),
         );
+        sys::rd_kafka_TopicCollection_destroy(topics);
+        ids
+    }
+}
+
+/// The ends of partitions, in their order: the offsets of what comes next, behind transactions that are open, too.
+///
+/// # Errors
+/// The call's own error, as when no broker answers in time, or the first of a partition's.
+pub(super) fn ends<C: ConsumerContext + 'static>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[Partition],
+    timeout: Duration,
+) -> Result<Vec<u64>, RDKafkaErrorCode> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for one in partitions {
+        // Its number is that of the question for the end.
+        let added = asked.add_partition_offset(&one.topic, one.number, Offset::End);
+        added.map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    }
+    // SAFETY: the client is alive by `consumer`, and the list, which is ours, is copied by the call. The event that is
+    // read is alive.
+    let ends = unsafe {
+        let client = consumer.client().native_ptr();
+        answer(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+            timeout,
+            |options, queue| sys::rd_kafka_ListOffsets(client, asked.ptr(), options, queue),
+            |event| ends_of(event),
+        )?
+    };
+    let end = |one: &Partition| {
+        ends.get(&(one.topic.as_bytes().to_vec(), one.number))
+            .copied()
+    };
+    let ends = partitions.iter().map(end).collect::<Option<_>>();
+    ends.ok_or(RDKafkaErrorCode::UnknownPartition)
+}
+
+/// What is read of the answer to a question, which is destroyed then.
+///
+/// # Safety
+/// The client is alive.
+unsafe fn answer<T>(
+    client: *mut sys::rd_kafka_t,
+    question: sys::rd_kafka_admin_op_t,
+    timeout: Duration,
+    ask: impl FnOnce(*const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
+    read: impl FnOnce(*mut sys::rd_kafka_event_t) -> Result<T, RDKafkaErrorCode>,
+) -> Result<T, RDKafkaErrorCode> {
+    let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the client is alive. Options and queue are made here and destroyed at the end, after the event.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(client, question);
         let mut message = [0; 256];
         sys::rd_kafka_AdminOptions_set_request_timeout(
             options,
@@ -349,18 +407,50 @@ pub(super) fn topic_ids<C: ConsumerContext + 'static>(
             message.len(),
         );
         let queue = sys::rd_kafka_queue_new(client);
-        sys::rd_kafka_DescribeTopics(client, topics, options, queue);
+        ask(options, queue);
         let event = sys::rd_kafka_queue_poll(queue, timeout);
-        let ids = if event.is_null() {
+        let answer = if event.is_null() {
             Err(RDKafkaErrorCode::OperationTimedOut)
         } else {
-            ids_of(event, names)
+            match sys::rd_kafka_event_error(event) {
+                sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => read(event),
+                error => Err(error.into()),
+            }
         };
         sys::rd_kafka_event_destroy(event);
         sys::rd_kafka_queue_destroy(queue);
         sys::rd_kafka_AdminOptions_destroy(options);
-        sys::rd_kafka_TopicCollection_destroy(topics);
-        ids
+        answer
+    }
+}
+
+/// The ends that an event tells, by the topics' names and the partitions' numbers.
+///
+/// # Safety
+/// The event is alive and not null.
+unsafe fn ends_of(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<HashMap<(Vec<u8>, i32), u64>, RDKafkaErrorCode> {
+    // SAFETY: the event is alive, and all that is read here is part of it. A broker's newer error code is no value of
+    // the binding's enumeration, and is read as the number that it is.
+    unsafe {
+        let result = sys::rd_kafka_event_ListOffsets_result(event);
+        if result.is_null() {
+            return Err(RDKafkaErrorCode::Fail);
+        }
+        let mut count = 0;
+        let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+        let mut ends = HashMap::with_capacity(count);
+        for index in 0..count {
+            let place = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index));
+            if (&raw const (*place).err).cast::<i32>().read() != RDKafkaErrorCode::NoError as i32 {
+                return Err(RDKafkaErrorCode::UnknownPartition);
+            }
+            let topic = CStr::from_ptr((*place).topic).to_bytes().to_vec();
+            let end = u64::try_from((*place).offset).map_err(|_| RDKafkaErrorCode::NoOffset)?;
+            ends.insert((topic, (*place).partition), end);
+        }
+        Ok(ends)
     }
 }
 
@@ -374,10 +464,6 @@ unsafe fn ids_of(
 ) -> Result<Vec<TopicId>, RDKafkaErrorCode> {
     // SAFETY: the event is alive, and all that is read here is part of it.
     unsafe {
-        let error = sys::rd_kafka_event_error(event);
-        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(error.into());
-        }
         let result = sys::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
             return Err(RDKafkaErrorCode::Fail);

@@ -1,7 +1,7 @@
 //! A dataset file.
 
 use super::{
-    Values, columns, layout, parse_toml, policies,
+    Values, columns, complete, layout, parse_toml, policies,
     report::Report,
     section::{Entry, Section, Text},
     source,
@@ -67,6 +67,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     let unknown_fields = unknown_fields(root, report);
     let source = source::source(root, name.as_deref(), report);
     let checkpoint = policies::checkpoint(root, report);
+    let complete = complete::complete(root, &found, report);
     let limits = policies::limits(root, report);
     let properties = policies::properties(root, report);
     let catalog = plain_name(root, "catalog", report);
@@ -90,6 +91,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
         profile: profile?,
         source,
         checkpoint,
+        complete,
         limits,
         properties,
     })

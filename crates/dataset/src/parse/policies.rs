@@ -23,7 +23,7 @@ const RECORD_BYTES: u64 = 1 << 20;
 const RECORD_BYTES_MAX: u64 = 1 << 30;
 
 const SIZE: &str = "a size in bytes, such as \"512MiB\"";
-const DURATION: &str = "a duration, such as \"1min\"";
+pub(super) const DURATION: &str = "a duration, such as \"1min\"";
 
 /// Properties that are Iceberg's own record of a table, and no settings (Java's `TableProperties.RESERVED_PROPERTIES`).
 const RESERVED_PROPERTIES: [&str; 9] = [

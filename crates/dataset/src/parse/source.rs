@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     KafkaIsolation, KafkaSourceSpec, KafkaStart, KafkaTopics, SourceSpec, keys::DATASET_KEYS,
-    suggest,
+    suggest, time::parse_time,
 };
 
 const PATHS_MAX: usize = 10_000;
@@ -213,7 +213,7 @@ fn topics_pattern<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> Option<Stri
     Some(text.value.to_owned())
 }
 
-/// `"earliest"`, `"latest"`, or a time with its offset, with or without quotes.
+/// `"earliest"`, `"latest"`, or a time with its offset or a date, with or without quotes.
 fn start<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> KafkaStart {
     const WHAT: &str = "\"earliest\", \"latest\" or a time, such as \"2026-01-31T00:00:00Z\"";
     let plain = entry.as_datetime();
@@ -227,13 +227,13 @@ fn start<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> KafkaStart {
             return KafkaStart::default();
         }
     };
-    match text.parse::<Timestamp>() {
-        Ok(time) if time >= Timestamp::UNIX_EPOCH => return KafkaStart::Time(time),
-        Ok(_) => {
+    match parse_time(text) {
+        Some(time) if time >= Timestamp::UNIX_EPOCH => return KafkaStart::Time(time),
+        Some(_) => {
             let message = "`source.kafka.start`: Kafka knows no time before 1970";
             report.error(entry.at, message, Some("`start = \"earliest\"`".to_owned()));
         }
-        Err(_) => {
+        None => {
             let help = match suggest::nearest(text, ["earliest", "latest"]) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it takes {WHAT}"),

@@ -1,5 +1,6 @@
 mod accepts;
 mod column_mistakes;
+mod complete;
 mod deployment;
 mod editor_schema;
 mod kafka_source;

@@ -320,6 +320,7 @@ fn checkpoint(
         data_files,
         dead_letters: None,
         counts: Counts::default(),
+        completion: None,
     }
 }
 

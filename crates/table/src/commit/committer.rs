@@ -30,6 +30,9 @@ use crate::{
 /// commit, holds the summaries of all its snapshots.
 const SUMMARY_RANGES_MAX: usize = 100;
 
+/// The key of a snapshot's summary that says up to which event time the table is complete with it.
+pub const COMPLETE_THROUGH: &str = "frazil.complete-through";
+
 /// Commits checkpoints, and all else that changes a table's state. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Committer {
@@ -168,6 +171,7 @@ impl Committer {
             name: name.clone(),
             checkpoint: checkpoint.clone(),
             finished_sources_max: self.finished_sources_max,
+            complete_through_s: None,
         };
         self.attempts.run(name, plan).await
     }
@@ -179,6 +183,8 @@ struct CommitPlan {
     name: TableName,
     checkpoint: Checkpoint,
     finished_sources_max: usize,
+    /// As of the last attempt.
+    complete_through_s: Option<i64>,
 }
 
 #[async_trait]
@@ -227,6 +233,7 @@ impl Plan for CommitPlan {
         if moved.is_none() {
             return Ok(Step::Again);
         }
+        self.complete_through_s = next.complete_through_s();
         let ticket = tickets.for_base(base);
         let kept = finished::keep(&base.metadata, &next, &ticket, &self.attempts);
         let change = self.change(base, &ticket, next, kept);
@@ -234,7 +241,10 @@ impl Plan for CommitPlan {
     }
 
     fn committed(&mut self, snapshot_id: i64) -> Outcome {
-        Outcome::Committed { snapshot_id }
+        Outcome::Committed {
+            snapshot_id,
+            complete_through_s: self.complete_through_s,
+        }
     }
 }
 
@@ -283,6 +293,15 @@ impl CommitPlan {
             ("frazil.ranges".to_string(), ranges(&self.checkpoint)),
         ]);
         summary.insert("frazil.epoch".to_string(), next.epoch.to_string());
+        if let Some(late) = self
+            .checkpoint
+            .completion
+            .as_ref()
+            .map(|one| one.late_records)
+            && late > 0
+        {
+            summary.insert("frazil.late-records".to_string(), late.to_string());
+        }
         state_change(
             base.metadata.properties(),
             ticket,
@@ -311,6 +330,10 @@ pub(crate) fn state_change(
         sequence_number: ticket.sequence_number,
     });
     summary.insert(COMMIT_ID.to_string(), commit_id.to_string());
+    let through = next.complete_through_s().map(jiff::Timestamp::from_second);
+    if let Some(Ok(through)) = through {
+        summary.insert(COMPLETE_THROUGH.to_string(), through.to_string());
+    }
     let set_properties = wire::encode(&next);
     SnapshotChange {
         operation: Operation::Append,

@@ -127,6 +127,7 @@ pub(super) fn apply(state: &State, checkpoint: &Checkpoint) -> State {
             },
         );
     }
+    next.mark_complete(checkpoint.completion.as_ref());
     if let Some(manifest) = &checkpoint.dead_letters {
         let number = next.dead_letters.next.max(1);
         next.dead_letters.outbox.insert(number, manifest.clone());
@@ -158,7 +159,13 @@ fn contradiction(checkpoint: &Checkpoint) -> Option<String> {
             }
         }
     }
-    None
+    let mut marks = checkpoint
+        .completion
+        .iter()
+        .flat_map(|one| one.sources.keys());
+    // What a mark says holds at the position that the advance asserts.
+    let loose = marks.find(|source| !seen.contains(source));
+    loose.map(|source| format!("it says how complete source {source} is, and does not move it"))
 }
 
 #[cfg(test)]

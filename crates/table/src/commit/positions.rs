@@ -189,7 +189,11 @@ impl SetPlan {
             ..guards
         };
         let uuid = base.metadata.uuid();
-        let known = guard::state_of(base, &lenient).ok();
+        let mut known = guard::state_of(base, &lenient).ok();
+        if let Some(known) = &mut known {
+            // Rows that it told of may be gone.
+            known.complete = None;
+        }
         let mut state = match known {
             Some(state) if error.kind == TableErrorKind::HistoryRewritten => state,
             // What it says of dead letters is another table's, or nothing.
@@ -212,8 +216,12 @@ impl SetPlan {
         }
         let named = self.changes.changes.iter().map(PositionChange::source);
         finished::recall(base, next, named).await?;
+        let again = self.read_again(next);
         for change in &self.changes.changes {
             self.apply(next, change)?;
+        }
+        if !again.is_empty() {
+            next.unmark_complete(&again);
         }
         let forgotten = self.forgotten();
         if forgotten.is_empty() {
@@ -243,6 +251,22 @@ impl SetPlan {
             }
             read => read.map(drop),
         }
+    }
+
+    /// The partitions of which records may be read again, that were read before.
+    fn read_again(&self, state: &State) -> BTreeSet<u64> {
+        let again = self.changes.changes.iter().filter(|change| {
+            let Some(source) = state.sources.get(&change.source()) else {
+                return false;
+            };
+            let goes_back = match change {
+                PositionChange::Set { position, .. } => *position < source.position,
+                PositionChange::Forget { .. } => true,
+                PositionChange::Add { .. } => false,
+            };
+            goes_back && matches!(source.identity, SourceIdentity::Kafka(_))
+        });
+        again.map(PositionChange::source).collect()
     }
 
     fn forgotten(&self) -> BTreeSet<u64> {

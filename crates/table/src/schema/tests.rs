@@ -55,6 +55,7 @@ fn dataset(columns: Vec<Column>) -> Dataset {
             bytes: 512 << 20,
             records: u64::MAX,
         },
+        complete: None,
         limits: Limits {
             dead_letters_max: Share(0.5),
             window: Duration::from_mins(5),

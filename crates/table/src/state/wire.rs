@@ -1,4 +1,5 @@
-//! How the state is written: version 1, or 2 where it names a file of finished sources.
+//! How the state is written: version 1, 2 where it names topics or a file of finished sources, 3 where it says how
+//! complete the table is: a binary that does not know it would leave it behind while it moves positions on.
 //!
 //! The property `frazil.state` is a header, `{"version":1,"chunks":2,"bytes":5120,"checksum":"…"}`.
 //! The version is the lowest that can say it, so that an older binary stops only where it has to.
@@ -9,6 +10,7 @@
 //! The JSON is rewritten at every commit, so it is terse: ids of commits, which sources share,
 //! stand once, as topics of Kafka do, and a source is an array `[id, position, index of its commit, identity]`.
 
+mod complete;
 pub(super) mod sources;
 
 use std::{
@@ -19,13 +21,19 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::sources::{WireSource, WireTopic, from_wire_sources, to_wire_sources};
+use self::{
+    complete::{WireComplete, from_wire_complete, to_wire_complete},
+    sources::{WireSource, WireTopic, from_wire_sources, to_wire_sources},
+};
 use super::{
     DeadLetterState, LastCommit, OperatorAction, State, StateError, finished::FinishedFile,
 };
 
-/// The newest version that is read, and that is written where topics or a file of finished sources are named.
-pub const VERSION: u64 = 2;
+/// The newest version that is read, and that is written where it is said how complete the table is.
+pub const VERSION: u64 = 3;
+
+/// The version of a state that names topics or a file of finished sources.
+const VERSION_OF_TOPICS: u64 = 2;
 
 /// The version of a state that only has files and standard input, and holds all of them itself.
 const VERSION_OF_FILES: u64 = 1;
@@ -59,6 +67,8 @@ struct Wire {
     sources: Vec<WireSource>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finished: Option<FinishedFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    complete: Option<WireComplete>,
     dead: WireDeadLetters,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<OperatorAction>,
@@ -81,11 +91,7 @@ pub fn encode(state: &State) -> BTreeMap<String, String> {
     let json = ascii(&json);
     let chunks: Vec<&[u8]> = json.as_bytes().chunks(CHUNK_BYTES_MAX).collect();
     let header = Header {
-        version: if wire.finished.is_some() || !wire.topics.is_empty() {
-            VERSION
-        } else {
-            VERSION_OF_FILES
-        },
+        version: version(&wire),
         chunks: chunks.len(),
         bytes: json.len(),
         checksum: checksum(json.as_bytes()),
@@ -98,6 +104,17 @@ pub fn encode(state: &State) -> BTreeMap<String, String> {
     let header = serde_json::to_string(&header).expect("a header is plain");
     properties.insert(KEY.to_string(), header);
     properties
+}
+
+/// The lowest version that can say it.
+fn version(wire: &Wire) -> u64 {
+    if wire.complete.is_some() {
+        VERSION
+    } else if wire.finished.is_some() || !wire.topics.is_empty() {
+        VERSION_OF_TOPICS
+    } else {
+        VERSION_OF_FILES
+    }
 }
 
 /// The state that a table's properties hold; `None` where they hold none.
@@ -202,6 +219,10 @@ fn to_wire(state: &State) -> Wire {
         topics,
         sources,
         finished: state.finished.clone(),
+        complete: state
+            .complete
+            .as_ref()
+            .map(|complete| to_wire_complete(complete, &state.sources)),
         dead: WireDeadLetters {
             table: dead.table_uuid,
             next: dead.next,
@@ -218,6 +239,11 @@ fn to_wire(state: &State) -> Wire {
 fn from_wire(wire: Wire) -> Result<State, StateError> {
     let sources = from_wire_sources(&wire.commits, &wire.topics, wire.sources)
         .map_err(|reason| damaged(&reason))?;
+    let complete = wire
+        .complete
+        .map(|complete| from_wire_complete(complete, &sources))
+        .transpose()
+        .map_err(|reason| damaged(&reason))?;
     Ok(State {
         table_uuid: wire.table,
         epoch: wire.epoch,
@@ -231,6 +257,7 @@ fn from_wire(wire: Wire) -> Result<State, StateError> {
         sources_version: wire.sources_version,
         sources,
         finished: wire.finished,
+        complete,
         dead_letters: DeadLetterState {
             table_uuid: wire.dead.table,
             next: wire.dead.next,

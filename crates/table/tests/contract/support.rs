@@ -343,6 +343,7 @@ impl Writer {
                 records_read: end - start,
                 ..Counts::default()
             },
+            completion: None,
         }
     }
 }

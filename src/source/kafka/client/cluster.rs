@@ -215,6 +215,11 @@ impl Cluster for RdCluster {
         Ok(found.into_iter().map(Option::unwrap_or_default).collect())
     }
 
+    fn ends(&self, partitions: &[Partition]) -> Result<Vec<u64>, KafkaError> {
+        native::ends(&self.consumer, partitions, ANSWER_TIMEOUT)
+            .map_err(|code| self.failed("ask for the ends", &ClientError::Global(code)))
+    }
+
     fn group_positions(
         &self,
         partitions: &[Partition],

@@ -108,7 +108,7 @@ fn keys_that_are_unknown_or_misplaced() {
     check_added(&[
         (
             "zebra = 1",
-            "web.toml:2:1: unknown key `zebra`\n  help: known keys are `dataset`, `table`, `catalog`, `project`, `owner`, `format`, `columns`, `partition_by`, `sort_by`, `unknown_fields`, `rescued`, `profile`, `source`, `dedup`, `checkpoint`, `limits`, `retention`, `dead_letters`, `snapshots`, `maintenance` and `properties`",
+            "web.toml:2:1: unknown key `zebra`\n  help: known keys are `dataset`, `table`, `catalog`, `project`, `owner`, `format`, `columns`, `partition_by`, `sort_by`, `unknown_fields`, `rescued`, `profile`, `source`, `dedup`, `checkpoint`, `complete`, `limits`, `retention`, `dead_letters`, `snapshots`, `maintenance` and `properties`",
         ),
         (
             "schema = 1",

@@ -7,7 +7,7 @@ use crate::{Diagnostics, parse_dataset, parse_deployment};
 const SEEDS: [&str; 7] = [
     include_str!("../../../../../schemas/web.toml"),
     include_str!("../../../../../schemas/lines.toml"),
-    "columns = [{ name = \"é\", type = \"string\" }]\n[source.kafka]\ntopics = [\"é\", \"a\"]\nstart = 1969-01-01T00:00:00Z\ngroup = \"é\"\n",
+    "columns = [{ name = \"é\", type = \"string\" }]\n[source.kafka]\ntopics = [\"é\", \"a\"]\nstart = 1969-01-01T00:00:00Z\ngroup = \"é\"\n[complete]\ntime = \"é\"\ndelay = \"1s\"\n",
     "[catalog]\ntype = \"sql\"\nuri = \"sqlite:/é.db\"\nwarehouse = \"file:///a\"\ncredential = { env = \"X\" }\n[catalogs.a]\nuri = \"x\"\n",
     "[catalog]\nuri = \"postgresql://é@[::1]:5432/lake?sslmode=require\"\nuser = \"é\"\nwarehouse = \"abfss://c@a.b/é\"\n\
      connect_timeout = \"1s\"\ntls = { ca = \"/é\", key = { env = \"X\" } }\n[catalogs.a]\nuri = \"thrift://a:1,[::1]\"\n",

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     commit::Counts,
-    state::{LastCommit, SourceIdentity},
+    state::{LastCommit, SourceIdentity, complete::Completion},
 };
 
 fn id(number: u128) -> Uuid {
@@ -73,6 +75,7 @@ fn checkpoint(advances: Vec<Advance>, sources_version: u64) -> Checkpoint {
         data_files: Vec::new(),
         dead_letters: None,
         counts: Counts::default(),
+        completion: None,
     }
 }
 
@@ -175,6 +178,26 @@ fn what_contradicts_itself_is_malformed() {
             "{advances:?}: {decision:?}"
         );
     }
+}
+
+#[test]
+fn a_mark_goes_with_the_position_that_it_holds_at() {
+    let before = state(&[(1, 10), (2, 20)]);
+    let mut asked = checkpoint(vec![advance(1, 10, 10)], 2);
+    asked.completion = Some(Completion {
+        time: "$timestamp".to_string(),
+        sources: BTreeMap::from([(1, 5)]),
+        gone: BTreeSet::new(),
+        late_records: 0,
+    });
+    let Decision::Commit(after) = decide(&before, &asked) else {
+        panic!("{:?}", decide(&before, &asked))
+    };
+    let marks = after.complete.map(|complete| complete.sources);
+    assert_eq!(marks, Some(BTreeMap::from([(1, 5)])));
+    asked.advances = vec![advance(2, 20, 20)];
+    let decision = decide(&before, &asked);
+    assert!(matches!(decision, Decision::Malformed(_)), "{decision:?}");
 }
 
 #[test]

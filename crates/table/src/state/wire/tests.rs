@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::{FileIdentity, KafkaIdentity, KafkaTopic, SourceIdentity, SourceState};
+use crate::state::{
+    FileIdentity, KafkaIdentity, KafkaTopic, SourceIdentity, SourceState, complete::Complete,
+};
 
 fn properties(state: &State) -> HashMap<String, String> {
     encode(state).into_iter().collect()
@@ -79,6 +81,17 @@ fn a_thousand_sources_stay_small() {
     let (bytes, properties) = size(&partitions);
     println!("1,000 partitions of a topic: {bytes} bytes in {properties} properties");
     assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
+
+    // The slowest is hours behind the fastest.
+    let marks = (1..=1_000).map(|id| (id, 1_769_817_600 + (id as i64 * 7_919) % 9_999));
+    partitions.complete = Some(Complete {
+        time: "$timestamp".to_owned(),
+        through_s: Some(1_769_817_600),
+        sources: marks.collect(),
+    });
+    let (bytes, properties) = size(&partitions);
+    println!("1,000 partitions, each with a time: {bytes} bytes in {properties} properties");
+    assert!(bytes - empty <= 1_000 * BYTES_A_PARTITION_MAX, "{bytes}");
 }
 
 /// A state's bytes and how many properties they are in, none too long for a Hive Metastore.
@@ -128,10 +141,10 @@ fn no_state_is_none_and_half_a_state_is_damage() {
 
 #[test]
 fn a_newer_version_is_named() {
-    let header = HashMap::from([(KEY.to_string(), r#"{"version":3,"new":true}"#.to_string())]);
+    let header = HashMap::from([(KEY.to_string(), r#"{"version":4,"new":true}"#.to_string())]);
     let error = decode(&header).unwrap_err();
-    assert_eq!(error, StateError::Newer { version: 3 });
-    assert!(error.to_string().contains("version 3"), "{error}");
+    assert_eq!(error, StateError::Newer { version: 4 });
+    assert!(error.to_string().contains("version 4"), "{error}");
 }
 
 #[test]
@@ -194,6 +207,50 @@ fn version_2_is_written_only_where_a_file_of_finished_sources_is_named() {
     assert!(encoded[KEY].starts_with(r#"{"version":2,"#));
     let part = r#","finished":{"path":"file:///w/f.puffin","hash":"0f","bytes":900,"footer_bytes":200,"sources":65},"dead":"#;
     assert!(encoded["frazil.state.0"].contains(part), "{encoded:?}");
+}
+
+/// One that does not know it would move positions on and leave it behind.
+#[test]
+fn version_3_is_written_only_where_it_is_said_how_complete_the_table_is() {
+    let mut state = with_sources(2);
+    state.complete = Some(Complete {
+        time: "time".to_owned(),
+        through_s: Some(1_769_817_600),
+        sources: BTreeMap::from([(2, 1_769_817_700)]),
+    });
+    let encoded = encode(&state);
+    assert!(encoded[KEY].starts_with(r#"{"version":3,"#));
+    let part = r#","complete":{"time":"time","through":1769817600,"base":1769817700,"ahead":[null,0]},"dead":"#;
+    assert!(encoded["frazil.state.0"].contains(part), "{encoded:?}");
+}
+
+#[test]
+fn marks_of_sources_that_are_not_there_are_damage() {
+    for (ahead, base) in [
+        ("[0,1]", "5"),
+        ("[0]", "null"),
+        ("[2]", "9223372036854775807"),
+    ] {
+        let json = format!(
+            r#"{{"table":"{}","epoch":0,"sources_version":1,"commits":["{0}"],"sources":[[1,0,0,"standard_input"]],"complete":{{"time":"t","base":{base},"ahead":{ahead}}},"dead":{{"next":1}}}}"#,
+            Uuid::nil()
+        );
+        let header = Header {
+            version: VERSION,
+            chunks: 1,
+            bytes: json.len(),
+            checksum: checksum(json.as_bytes()),
+        };
+        let properties = HashMap::from([
+            (KEY.to_string(), serde_json::to_string(&header).unwrap()),
+            (format!("{KEY}.0"), json),
+        ]);
+        let read = decode(&properties);
+        assert!(
+            matches!(read, Err(StateError::Damaged { .. })),
+            "{ahead}: {read:?}"
+        );
+    }
 }
 
 fn head_of(state: &State) -> String {
@@ -271,11 +328,18 @@ prop_compose! {
         sources in proptest::collection::btree_map(any::<u64>(), any_source(), 0..40),
         finished in proptest::option::of((any::<String>(), "[0-9a-f]{32}", any::<[u64; 3]>())),
         dead in (proptest::option::of(any_uuid()), any::<u64>(), proptest::collection::btree_map(any::<u64>(), any::<String>(), 0..5)),
+        complete in proptest::option::of((any::<String>(), any::<Option<i64>>(), proptest::collection::vec(any::<Option<i64>>(), 40))),
         action in proptest::option::of((any_uuid(), any::<i64>(), any::<String>(), any::<String>())),
     ) -> State {
+        let complete = complete.map(|(time, through_s, marks)| Complete {
+            time,
+            through_s,
+            sources: sources.keys().zip(marks).filter_map(|(id, mark)| Some((*id, mark?))).collect(),
+        });
         State {
             table_uuid,
             epoch,
+            complete,
             last_commit: last.map(|(id, snapshot_id, sequence_number)| LastCommit { id, snapshot_id, sequence_number }),
             sources_version,
             sources,
