@@ -7,6 +7,7 @@ mod commits;
 mod cuts;
 mod dead_letters;
 mod faults;
+mod finished;
 mod guards;
 mod hive;
 mod http;
