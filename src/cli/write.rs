@@ -1,5 +1,6 @@
 //! `frazil write`: records into tables, each exactly once.
 
+mod catalogs;
 mod draw;
 mod job;
 mod report;
@@ -94,6 +95,7 @@ pub(crate) async fn run(
     out: &mut Output,
 ) -> anyhow::Result<Exit> {
     check(args)?;
+    allow_connections();
     let shutdown = Shutdown::on_signals().context("listen for signals")?;
     let reload = Reload::on_signals(args).context("listen for signals")?;
     let shared = Arc::new(Shared::new(args, context.clone()));
@@ -115,6 +117,7 @@ pub(crate) async fn run(
     let mut asked = shutdown.clone();
     let grace = async {
         asked.requested().await;
+        service::tell_stopping();
         tokio::time::sleep(args.grace).await;
     };
     tokio::pin!(grace);
@@ -139,6 +142,14 @@ pub(crate) async fn run(
     }
     drop(service);
     Ok(exit)
+}
+
+/// Hundreds of datasets have more connections than the 1,024 open files that a process is often begun with; a system
+/// lets it have more once it asks.
+fn allow_connections() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
 }
 
 /// What can be told before anything is touched.

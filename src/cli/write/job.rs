@@ -14,7 +14,7 @@ use frazil_service::{
 };
 use frazil_table::{data_file::MemoryBudget, state};
 
-use super::WriteArgs;
+use super::{WriteArgs, catalogs::Catalogs};
 use crate::cli::{Context, exit::Failure, target};
 
 /// The share of the memory limit that data files being written may take; the rest is for blocks
@@ -43,6 +43,7 @@ pub(super) struct Shared {
     pub(super) args: WriteArgs,
     pub(super) context: Context,
     pub(super) memory: Arc<MemoryBudget>,
+    catalogs: Catalogs,
 }
 
 impl Shared {
@@ -52,6 +53,7 @@ impl Shared {
             args: args.clone(),
             context,
             memory: MemoryBudget::new(bytes as usize),
+            catalogs: Catalogs::default(),
         }
     }
 
@@ -114,7 +116,8 @@ impl Shared {
         let resolved = settings
             .catalog(dataset.catalog.as_deref())
             .context("find the catalog")?;
-        let catalog = target::open_catalog(&resolved, &settings.deployment.storage).await?;
+        let storage = &settings.deployment.storage;
+        let catalog = self.catalogs.open(&resolved, storage).await?;
         tracing::info!(
             target: telemetry::ALWAYS,
             catalog = catalog.describe(),

@@ -34,8 +34,12 @@ pub(super) struct Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.notifying.abort();
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     }
+}
+
+/// Tells systemd that the last checkpoint is being made.
+pub(super) fn tell_stopping() {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
 }
 
 /// Listens, where asked to, and tells systemd, where it asks.

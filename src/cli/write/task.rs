@@ -301,6 +301,7 @@ impl DatasetTask {
         self.is_stream = matches!(&job.input, Input::Kafka(kafka) if !kafka.once);
         self.progress.send_modify(|progress| {
             progress.dead_letter_share_max = job.dataset.limits.dead_letters_max.0;
+            progress.checkpoint_interval = Some(job.dataset.checkpoint.interval);
         });
         let services = self.shared.services(&job.dataset).await?;
         let (trigger, stop) = Shutdown::triggered();
