@@ -102,7 +102,11 @@ const COUNTERS: [(&str, &str); 7] = [
     ("frazil_failures_total", "Sessions ended by an error"),
 ];
 
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
+    (
+        "frazil_checkpoint_interval_seconds",
+        "The most between two checkpoints while records come",
+    ),
     (
         "frazil_last_commit_timestamp_seconds",
         "When the last commit was made",
@@ -294,6 +298,9 @@ impl Metrics {
         let age = |since: i64| seconds((now_micros - since).max(0));
         if let Some(last) = committed.last_micros {
             set("frazil_last_commit_timestamp_seconds", seconds(last));
+        }
+        if let Some(interval) = progress.checkpoint_interval {
+            set("frazil_checkpoint_interval_seconds", interval.as_secs_f64());
         }
         let last = committed.last_micros.unwrap_or(progress.began_micros);
         set("frazil_seconds_since_last_commit", age(last));

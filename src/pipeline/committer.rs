@@ -194,7 +194,7 @@ impl CheckpointCommitter {
     async fn within_limit(&self, written: &Written) -> Result<(), WriteError> {
         let (verdict, window) = self.judge(written);
         self.progress
-            .send_modify(|progress| progress.dead_letter_share = Some(window.share()));
+            .send_modify(|progress| progress.dead_letter_share = window.meaning());
         let Verdict::Stop(window) = verdict else {
             return Ok(());
         };

@@ -41,8 +41,13 @@ pub(super) struct Window {
 
 impl Window {
     /// Dead letters, as a share of the records.
-    pub(super) fn share(self) -> f64 {
+    fn share(self) -> f64 {
         self.dead_letters as f64 / self.records.max(1) as f64
+    }
+
+    /// The share, where there are enough records for it to say something.
+    pub(super) fn meaning(self) -> Option<f64> {
+        (self.records >= RECORDS_MIN).then(|| self.share())
     }
 }
 
@@ -70,8 +75,8 @@ impl DeadLetterLimit {
             window.records += records;
             window.dead_letters += dead_letters;
         }
-        let is_over =
-            window.records >= RECORDS_MIN && window.share() > self.limits.dead_letters_max.0;
+        let share = window.meaning();
+        let is_over = share.is_some_and(|share| share > self.limits.dead_letters_max.0);
         let verdict = match self.limits.then {
             // What is over only by what was accepted before is not held against records without any.
             OverLimit::Stop if is_over && !self.is_accepted && counts.dead_letters > 0 => {
@@ -80,7 +85,7 @@ impl DeadLetterLimit {
             _ if is_over && counts.dead_letters > 0 => Verdict::Warn(window),
             _ => Verdict::Within,
         };
-        if !is_over && window.records >= RECORDS_MIN {
+        if !is_over && share.is_some() {
             self.is_accepted = false;
         }
         (verdict, window)

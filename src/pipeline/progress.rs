@@ -53,6 +53,8 @@ pub struct Progress {
     pub dead_letter_share: Option<f64>,
     /// The share that they allow.
     pub dead_letter_share_max: f64,
+    /// The definition's `[checkpoint] interval`, once it is read.
+    pub checkpoint_interval: Option<std::time::Duration>,
     /// The event time up to which the table is complete, in microseconds since the epoch.
     pub complete_through_micros: Option<i64>,
 }
@@ -231,6 +233,7 @@ impl Progress {
             committing_since_micros: None,
             dead_letter_share: None,
             dead_letter_share_max: 1.0,
+            checkpoint_interval: None,
             complete_through_micros: None,
         }
     }

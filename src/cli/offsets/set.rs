@@ -269,10 +269,17 @@ fn told(change: &PositionChange, sources: &BTreeMap<u64, SourceState>) -> String
         _ => "standard input".to_owned(),
     };
     match change {
-        PositionChange::Forget { source } => format!(
-            "source {source} ({}): forgotten; met again, it is read from its beginning and its rows will be there twice",
-            name(source)
-        ),
+        PositionChange::Forget { source } => {
+            let is_kafka = sources
+                .get(source)
+                .is_some_and(|source| matches!(source.identity, SourceIdentity::Kafka(_)));
+            let effect = if is_kafka {
+                "its topic is read from `start`; rows will be there twice unless it was deleted and made again"
+            } else {
+                "met again, it is read from its beginning and its rows will be there twice"
+            };
+            format!("source {source} ({}): forgotten; {effect}", name(source))
+        }
         PositionChange::Add {
             source,
             position,

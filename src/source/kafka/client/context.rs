@@ -1,11 +1,13 @@
 //! What librdkafka calls back, and what its errors mean.
 
 use std::{
+    collections::HashMap,
     error::Error,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -20,6 +22,9 @@ use rdkafka::{
 use super::Tokens;
 use crate::source::kafka::{Assignment, KafkaError, KafkaErrorKind, Partition};
 
+/// How often one error that mends itself is told: a cluster that is away is told of with every connection that fails.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
 /// What librdkafka calls back.
 pub(super) struct Context {
     pub(super) cluster: String,
@@ -27,6 +32,8 @@ pub(super) struct Context {
     pub(super) failure: Mutex<Option<KafkaError>>,
     /// The last of them, for whoever gets no answer to a question.
     pub(super) last_failure: Mutex<Option<KafkaError>>,
+    /// When each error that mends itself was last told.
+    told: Mutex<HashMap<i32, Instant>>,
     pub(super) tokens: Option<Arc<dyn Tokens>>,
     /// Whether the group waits for our answer to what it gave or took.
     pub(super) is_owed: AtomicBool,
@@ -80,6 +87,7 @@ impl Context {
             assignments: Mutex::default(),
             failure: Mutex::default(),
             last_failure: Mutex::default(),
+            told: Mutex::default(),
             tokens,
             is_owed: AtomicBool::new(false),
             is_answered: AtomicBool::new(false),
@@ -87,10 +95,22 @@ impl Context {
         }
     }
 
+    /// Whether an error of this kind was not told for a while.
+    fn is_due(&self, code: RDKafkaErrorCode, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told
+            .get(&(code as i32))
+            .is_none_or(|at| now.duration_since(*at) >= TELL_EVERY);
+        if is_due {
+            told.insert(code as i32, now);
+        }
+        is_due
+    }
+
     /// Keeps what a person must look at; the rest mends itself, and is logged.
     pub(super) fn failed(&self, code: RDKafkaErrorCode, reason: &str) {
         let Some(kind) = kind_of(code) else {
-            if code != RDKafkaErrorCode::PartitionEOF {
+            if code != RDKafkaErrorCode::PartitionEOF && self.is_due(code, Instant::now()) {
                 tracing::warn!(cluster = self.cluster, "Kafka: {reason}");
             }
             return;
@@ -224,5 +244,27 @@ pub(super) fn without_name(error: &ClientError) -> String {
         (ClientError::ClientConfig(_, reason, key, _), _) => format!("{key}: {reason}"),
         (_, Some(code)) => code.to_string(),
         (_, None) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_mends_itself_is_told_now_and_then() {
+        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
+        let context = Context::new("main".to_owned(), None);
+        let begun = Instant::now();
+        let later = begun + TELL_EVERY;
+        let told = [
+            (AllBrokersDown, begun),
+            (AllBrokersDown, begun),
+            (BrokerTransportFailure, begun),
+            (AllBrokersDown, later),
+            (AllBrokersDown, later),
+        ]
+        .map(|(code, now)| context.is_due(code, now));
+        assert_eq!(told, [true, false, true, true, false]);
     }
 }
