@@ -11,6 +11,7 @@ mod committer;
 mod complete;
 mod dead_letter_limit;
 mod error;
+mod follow;
 mod input;
 mod kafka;
 mod progress;
@@ -45,6 +46,7 @@ pub use progress::{
 pub use stopped::{StoppedSample, StoppedSamples, stopped_samples};
 
 use dead_letter_limit::DeadLetterLimit;
+use follow::Follow;
 use kafka::Kafka;
 
 /// Blocks that wait for one worker: enough to keep it busy while a checkpoint is taken, few enough
@@ -79,6 +81,8 @@ pub enum Input {
         paths: Vec<String>,
         /// Take each file as one never seen, whatever the table holds.
         as_new_source: bool,
+        /// Go on with what is written to them, until told to stop.
+        follow: bool,
     },
     /// Standard input.
     StandardInput,
@@ -121,7 +125,8 @@ pub struct WriteReport {
     pub failed_sources: Vec<SourceError>,
 }
 
-/// Writes a job's records to its table, to the end of its input or until told to stop.
+/// Writes a job's records to its table, to the end of its input (files that are followed have none) or until told to
+/// stop.
 ///
 /// Sessions follow each other until one ends: whenever another writer or an operator moves the
 /// table's positions, all that is uncommitted is thrown away and a new session starts from the table.
@@ -157,7 +162,18 @@ async fn sessions(
     let mut asked = shutdown.clone();
     let mut fences: u32 = 0;
     let mut failures: u32 = 0;
+    let mut follow = match &job.input {
+        Input::Files {
+            paths,
+            follow: true,
+            ..
+        } => Some(Follow::new(paths, services, job)),
+        _ => None,
+    };
     loop {
+        if let Some(follow) = &mut follow {
+            follow.begin().await?;
+        }
         let commits = progress.borrow().committed.commits;
         let ended = session::run(
             services,
@@ -170,10 +186,12 @@ async fn sessions(
         )
         .await;
         // A stream goes on once what failed is mended; all else ends, and whoever started it tries again.
+        let goes_on = |error: &WriteError| {
+            kafka.as_ref().is_some_and(|kafka| kafka.goes_on(error))
+                || follow.as_ref().is_some_and(|follow| follow.goes_on(error))
+        };
         let ended = match ended {
-            Err(error) if kafka.as_ref().is_some_and(|kafka| kafka.goes_on(&error)) => {
-                session::End::Failed { error }
-            }
+            Err(error) if goes_on(&error) => session::End::Failed { error },
             ended => ended?,
         };
         let has_committed = progress.borrow().committed.commits > commits;
@@ -193,7 +211,20 @@ async fn sessions(
                     () = asked.requested() => return Err(error),
                 }
             }
-            session::End::Done => return Ok(report),
+            session::End::Done => match &mut follow {
+                Some(follow) if !asked.is_requested() => {
+                    (fences, failures) = (0, 0);
+                    follow.has_read(&report);
+                    tokio::select! {
+                        changed = follow.changed() => changed?,
+                        () = asked.requested() => {
+                            report.stopped = true;
+                            return Ok(report);
+                        }
+                    }
+                }
+                _ => return Ok(report),
+            },
             session::End::Fenced { reason } => {
                 // A session that commits has a right to its place; one that never does makes room.
                 progress.send_modify(|progress| progress.fences += 1);
@@ -222,6 +253,8 @@ struct Remembered {
     /// The sources that the table had when the run began: those that `as_new_source` passes over.
     /// What the run itself began goes on after a fence.
     sources_before: Option<u64>,
+    /// Whether a session read its input to the end.
+    has_ended: bool,
     /// The dead letters of its last checkpoints.
     limit: Option<Arc<Mutex<DeadLetterLimit>>>,
 }

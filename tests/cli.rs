@@ -12,6 +12,8 @@ mod doctor;
 mod fail_closed;
 #[path = "cli/finished.rs"]
 mod finished;
+#[path = "cli/follow.rs"]
+mod follow;
 #[path = "cli/init.rs"]
 mod init;
 #[path = "cli/inputs.rs"]

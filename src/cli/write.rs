@@ -47,7 +47,10 @@ pub(crate) struct WriteArgs {
     /// Take each file as one never seen, whatever the table holds: its records are written again
     #[arg(long, requires = "from")]
     as_new_source: bool,
-    /// End at the ends that Kafka's partitions have at the start. Files and standard input always end
+    /// Go on with files as they are written and rotated, until SIGTERM; a checkpoint each [checkpoint] interval
+    #[arg(long, conflicts_with = "once")]
+    follow: bool,
+    /// End at the ends that Kafka's partitions have at the start. Files end by themselves without --follow
     #[arg(long)]
     once: bool,
     /// Write from Kafka into the embedded catalog, though no catalog is named
@@ -76,6 +79,7 @@ pub(crate) struct WriteArgs {
 const EXAMPLES: &str = "Examples:
   frazil write web --from access.ndjson            one file
   frazil write web --from 'logs/*.ndjson.gz'       many, compressed
+  frazil write web --from app.log --follow         as it is written, over rotations
   producer | frazil write web --from -             standard input
   frazil write web --from app.log --json           counts for machines, as the last line
   frazil write web api billing --listen 9464       three datasets from Kafka, with metrics and health";
@@ -157,6 +161,10 @@ fn check(args: &WriteArgs) -> Result<(), Failure> {
     if args.datasets.len() > 1 && !args.from.is_empty() {
         return Err(Failure::usage("write several datasets from one input")
             .next("give --from with one dataset, or a [source] in each dataset file"));
+    }
+    if args.follow && args.from.iter().any(|path| path == "-") {
+        return Err(Failure::usage("follow standard input")
+            .next("leave out --follow: standard input is read until whoever writes it closes it"));
     }
     let mut seen = BTreeSet::new();
     match args.datasets.iter().find(|one| !seen.insert(*one)) {

@@ -10,7 +10,7 @@ use crate::{
     record::RecordBlock,
     source::{
         BlockOptions, FileSystem, Known, Plan, PlannedFile, Read, ReadOptions,
-        STANDARD_INPUT_PROMISE, SourceError, SourceReader, expand, identify,
+        STANDARD_INPUT_PROMISE, SourceError, SourceReader, expand, expand_present, identify,
     },
 };
 
@@ -35,6 +35,10 @@ pub(super) enum GivenInput<'a> {
         paths: &'a [String],
         /// Take each file as one never seen.
         as_new_source: bool,
+        /// Whether somebody may be writing the last line.
+        follow: bool,
+        /// Whether files may be away for a while.
+        may_be_absent: bool,
     },
     /// Standard input.
     StandardInput,
@@ -49,11 +53,13 @@ pub(super) async fn plan(
     known: Known<'_>,
     sources_before: u64,
 ) -> Result<InputPlan, WriteError> {
+    let follow = matches!(input, GivenInput::Files { follow: true, .. });
     let options = ReadOptions {
         blocks: BlockOptions {
             record_bytes_max: usize::try_from(job.dataset.limits.record_bytes_max)
                 .unwrap_or(usize::MAX),
             block_bytes: job.block_bytes,
+            leaves_open_line: follow,
         },
         read_ahead_blocks: 1,
         compute: job.compute,
@@ -72,13 +78,19 @@ pub(super) async fn plan(
         GivenInput::Files {
             paths,
             as_new_source,
+            may_be_absent,
+            follow: _,
         } => {
             let files = Arc::clone(&services.files);
             let paths = paths.to_vec();
             let passed_over = if as_new_source { sources_before } else { 0 };
             let (sources, sources_version) = (known.sources.clone(), known.sources_version);
             let look = move || -> Result<Plan, SourceError> {
-                let given = expand(&paths, files.as_ref())?;
+                let given = if may_be_absent {
+                    expand_present(&paths, files.as_ref())?
+                } else {
+                    expand(&paths, files.as_ref())?
+                };
                 let known = Known {
                     sources: &sources,
                     sources_version,

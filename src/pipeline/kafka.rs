@@ -157,6 +157,7 @@ impl Kafka {
             record_bytes_max: usize::try_from(job.dataset.limits.record_bytes_max)
                 .unwrap_or(usize::MAX),
             block_bytes: job.block_bytes,
+            leaves_open_line: false,
         };
         let reader = KafkaReader::new(
             consumer,

@@ -90,9 +90,12 @@ pub(super) async fn run(
         Input::Files {
             paths,
             as_new_source,
+            follow,
         } => Some(GivenInput::Files {
             paths,
             as_new_source: *as_new_source,
+            follow: *follow,
+            may_be_absent: remembered.has_ended,
         }),
         Input::StandardInput => Some(GivenInput::StandardInput),
     };
@@ -163,6 +166,7 @@ pub(super) async fn run(
     if let Some(reason) = ending.fenced {
         return Ok(End::Fenced { reason });
     }
+    remembered.has_ended = true;
     committer.apply_outbox(&job.dataset.table).await?;
     if let Some(open) = committer.open(&job.dataset.table).await? {
         report.metadata_location = Some(open.table.metadata_location);

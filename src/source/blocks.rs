@@ -34,6 +34,9 @@ pub struct BlockOptions {
     pub block_bytes: usize,
     /// Over this a record is kept as a prefix only. A block may grow to hold one record of this length.
     pub record_bytes_max: usize,
+    /// Whether what stands behind a file's last line end waits until a line end follows: somebody is writing it. What
+    /// is compressed or streamed has an end of its own.
+    pub leaves_open_line: bool,
 }
 
 impl Default for BlockOptions {
@@ -41,6 +44,7 @@ impl Default for BlockOptions {
         Self {
             block_bytes: 1024 * 1024,
             record_bytes_max: 1024 * 1024,
+            leaves_open_line: false,
         }
     }
 }
@@ -51,6 +55,7 @@ impl BlockOptions {
         Self {
             block_bytes: self.block_bytes.clamp(4, 256 * 1024 * 1024),
             record_bytes_max: self.record_bytes_max.clamp(1, 1024 * 1024 * 1024),
+            ..self
         }
     }
 }
@@ -139,10 +144,17 @@ impl BlockReader {
             (Ending::Open, None) => self.oversize_block().map(Some),
             (Ending::Open | Ending::Failed(_), Some(length)) => Ok(Some(self.block(length))),
             (Ending::Failed(_), None) => Err(self.take_failure()),
+            (Ending::End, Some(length)) if self.leaves_open_line() => Ok(Some(self.block(length))),
+            (Ending::End, None) if self.leaves_open_line() && self.filled > 0 => Ok(None),
             (Ending::End, _) if self.filled == 0 && !self.is_end_untold => Ok(None),
             (Ending::End, _) => Ok(Some(self.block(self.filled))),
             (Ending::Told, _) => Ok(None),
         }
+    }
+
+    fn leaves_open_line(&self) -> bool {
+        let is_file = matches!(self.origin, Origin::File { .. });
+        self.options.leaves_open_line && is_file && self.compression == Compression::None
     }
 
     /// The error, once.

@@ -231,6 +231,17 @@ impl SourceError {
         }
     }
 
+    /// Whether what was given is not there, or not yet.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. }
+                | Self::Gone { .. }
+                | Self::NothingMatched { .. }
+                | Self::EmptyFolder { .. }
+        )
+    }
+
     /// The error for a path that could not be looked at, listed or opened.
     pub(super) fn at_path(path: impl Into<PathBuf>, cause: io::Error) -> Self {
         let path = path.into();

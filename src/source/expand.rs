@@ -45,6 +45,11 @@ enum Scope {
 }
 
 impl Expansion {
+    /// Files that were given by name, by their absolute paths.
+    pub(super) fn given_files(&self) -> impl Iterator<Item = &Path> {
+        self.given_files.iter().map(PathBuf::as_path)
+    }
+
     /// Whether a file at this absolute path is among what was given, if it exists.
     pub fn covers(&self, path: &Path) -> bool {
         let in_scope = self.scopes.iter().any(|scope| match scope {
@@ -63,15 +68,32 @@ impl Expansion {
 /// # Errors
 /// Nothing at a path, nothing that a pattern or a folder gives, no permission, a folder that is its own ancestor.
 pub fn expand(paths: &[String], fs: &dyn FileSystem) -> Result<Expansion, SourceError> {
-    let mut walk = Walk {
-        fs,
-        given: "",
-        expansion: Expansion::default(),
-        seen: HashSet::new(),
-    };
+    let mut walk = Walk::new(fs);
     for path in paths {
         walk.given = path;
         walk.path(local_path(path)?)?;
+    }
+    Ok(walk.expansion)
+}
+
+/// The same where files may be away for a while, as between a rotation and the first line in the new file.
+///
+/// # Errors
+/// As [`expand`], but for what is not there.
+pub fn expand_present(paths: &[String], fs: &dyn FileSystem) -> Result<Expansion, SourceError> {
+    let mut walk = Walk::new(fs);
+    for path in paths {
+        walk.given = path;
+        let path = local_path(path)?;
+        match walk.path(path) {
+            Err(error) if error.is_absence() => {
+                if !is_pattern(path) {
+                    let absolute = walk.absolute(Path::new(path))?;
+                    walk.expansion.given_files.insert(absolute);
+                }
+            }
+            walked => walked?,
+        }
     }
     Ok(walk.expansion)
 }
@@ -102,7 +124,16 @@ struct Walk<'a> {
     seen: HashSet<PathBuf>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(fs: &'a dyn FileSystem) -> Self {
+        Self {
+            fs,
+            given: "",
+            expansion: Expansion::default(),
+            seen: HashSet::new(),
+        }
+    }
+
     fn path(&mut self, given: &str) -> Result<(), SourceError> {
         let path = Path::new(given);
         match self.fs.metadata(path) {

@@ -7,6 +7,8 @@
 //! * Of files given together of which one's content begins another's, only the longest is read.
 //! * A source that was not read to its end and that is among what was given is found again by content in its folder,
 //!   or the run stops by name. So does it when a file keeps its path and its first 4 KiB, but not the rest.
+//! * Where a new file took the place of one that was read to its end, that one is looked for in its folder, too, and
+//!   read on if it had grown before.
 //! * All else is a new source, read from its first byte.
 //!
 //! Several files that fit one known source but go different ways are as many sources: one goes on, the others hold
@@ -65,6 +67,7 @@ pub fn identify(
     identification.find_copies()?;
     identification.assign();
     identification.find_missing(given)?;
+    identification.find_replaced(given)?;
     identification.find_known_copies()?;
     Ok(Plan {
         given_up: unfinished(given, &passed),
@@ -241,11 +244,7 @@ impl<'a> Identification<'a> {
 
     /// Looks for the sources that should be among the given files, but are not.
     fn find_missing(&mut self, given: &Expansion) -> Result<(), SourceError> {
-        let matches = self
-            .candidates
-            .iter()
-            .flat_map(|candidate| &candidate.matches);
-        let found: HashSet<u64> = matches.map(|found| found.id).collect();
+        let found: HashSet<u64> = self.found().collect();
         let places = self.candidates.iter().enumerate();
         let places: HashMap<String, usize> = places
             .map(|(index, candidate)| (candidate.absolute.clone(), index))
@@ -287,6 +286,49 @@ impl<'a> Identification<'a> {
             self.candidates.push(candidate);
         }
         Ok(())
+    }
+
+    /// Looks for what was read to its end and stood where a new file stands, or none by now, or an empty one: it may
+    /// have grown before it was renamed or copied away.
+    fn find_replaced(&mut self, given: &Expansion) -> Result<(), SourceError> {
+        let found: HashSet<u64> = self.found().collect();
+        let (new, known): (Vec<_>, Vec<_>) = self
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.given)
+            .partition(|candidate| candidate.matches.is_empty());
+        let known: HashSet<&str> = known.iter().map(|one| one.absolute.as_str()).collect();
+        let named = given.given_files().map(Path::to_string_lossy);
+        let mut places: BTreeSet<Cow<'_, str>> = named
+            .filter(|path| !known.contains(path.as_ref()))
+            .collect();
+        places.extend(new.iter().map(|one| Cow::from(one.absolute.as_str())));
+        let replaced: Vec<KnownFile<'_>> = places
+            .iter()
+            .filter_map(|place| {
+                let before = self.known.at_path(place).iter();
+                before.max_by_key(|file| file.id).copied()
+            })
+            .filter(|file| file.identity.at_end && file.position > 0 && !found.contains(&file.id))
+            .collect();
+        for file in replaced {
+            if let Some((candidate, found)) = self.search_folder(file)?
+                && !found.ends
+            {
+                self.assigned.insert(self.candidates.len(), found);
+                self.candidates.push(candidate);
+            }
+        }
+        Ok(())
+    }
+
+    /// The known sources that some file goes on with.
+    fn found(&self) -> impl Iterator<Item = u64> {
+        let matches = self
+            .candidates
+            .iter()
+            .flat_map(|candidate| &candidate.matches);
+        matches.map(|found| found.id)
     }
 
     /// Looks through the folder where a source was last seen for a file that begins with what was read of it.

@@ -21,6 +21,7 @@ mod content;
 mod error;
 mod expand;
 mod file_system;
+mod glimpse;
 mod identify;
 pub mod kafka;
 mod plan;
@@ -50,8 +51,9 @@ pub enum Read {
 pub use blocks::{BlockOptions, OVERSIZE_PREFIX_BYTES};
 pub use compression::Compression;
 pub use error::{Remedy, SourceError};
-pub use expand::{Expansion, FILES_MAX, expand};
+pub use expand::{Expansion, FILES_MAX, expand, expand_present};
 pub use file_system::{FileKind, FileSystem, LocalFileSystem, Metadata, OpenFile};
+pub use glimpse::Glimpse;
 pub use identify::{Known, identify, identity_at};
 pub use plan::{AlreadyRead, CopyOf, Plan, PlannedFile};
 pub use proof::PROOF_BYTES;

@@ -120,6 +120,7 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
         input: Input::Files {
             paths: vec![FOLDER.to_owned()],
             as_new_source: false,
+            follow: false,
         },
         workers: process.world().random(|rng| rng.random_range(1..=2)),
         memory: MemoryBudget::new(64 * 1024 * 1024),

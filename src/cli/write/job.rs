@@ -65,8 +65,8 @@ impl Shared {
     /// What the pipeline is to write.
     pub(super) fn job(&self, dataset: Dataset) -> anyhow::Result<WriteJob> {
         let input = match &dataset.source {
-            _ if !self.args.from.is_empty() => given(&self.args.from, self.args.as_new_source)?,
-            Some(SourceSpec::Files { paths }) => given(paths, false)?,
+            _ if !self.args.from.is_empty() => given(&self.args, &self.args.from)?,
+            Some(SourceSpec::Files { paths }) => given(&self.args, paths)?,
             Some(SourceSpec::Kafka(spec)) => self.kafka_input(&dataset, spec)?,
             None => {
                 return Err(Failure::usage(format!("find the input of dataset {}", dataset.name))
@@ -136,7 +136,7 @@ impl Shared {
 }
 
 /// Files, or standard input.
-fn given(paths: &[String], as_new_source: bool) -> anyhow::Result<Input> {
+fn given(args: &WriteArgs, paths: &[String]) -> anyhow::Result<Input> {
     Ok(if paths.iter().any(|path| path == "-") {
         if paths.len() > 1 {
             return Err(Failure::usage("read standard input beside files")
@@ -147,7 +147,8 @@ fn given(paths: &[String], as_new_source: bool) -> anyhow::Result<Input> {
     } else {
         Input::Files {
             paths: paths.to_vec(),
-            as_new_source,
+            as_new_source: args.as_new_source,
+            follow: args.follow,
         }
     })
 }

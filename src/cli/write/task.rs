@@ -76,7 +76,7 @@ impl Reload {
     pub(super) fn on_signals(args: &WriteArgs) -> io::Result<Self> {
         let times = watch::Sender::new(0_u64);
         #[cfg(unix)]
-        if args.from.is_empty() && !args.once {
+        if (args.from.is_empty() || args.follow) && !args.once {
             use tokio::signal::unix::{SignalKind, signal};
             let mut hangups = signal(SignalKind::hangup())?;
             let counted = times.clone();
@@ -298,7 +298,11 @@ impl DatasetTask {
         self.watched.is(&dataset);
         self.dataset = Some(dataset.clone());
         let job = self.shared.job(dataset)?;
-        self.is_stream = matches!(&job.input, Input::Kafka(kafka) if !kafka.once);
+        self.is_stream = match &job.input {
+            Input::Kafka(kafka) => !kafka.once,
+            Input::Files { follow, .. } => *follow,
+            Input::StandardInput => false,
+        };
         self.progress.send_modify(|progress| {
             progress.dead_letter_share_max = job.dataset.limits.dead_letters_max.0;
             progress.checkpoint_interval = Some(job.dataset.checkpoint.interval);

@@ -236,6 +236,7 @@ mod tests {
         let options = BlockOptions {
             block_bytes,
             record_bytes_max,
+            leaves_open_line: false,
         };
         PartitionBlocks::new(
             info.into(),

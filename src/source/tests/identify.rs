@@ -345,6 +345,37 @@ fn a_rotated_source_is_looked_for_even_if_its_path_has_a_new_one() {
     assert!(matches!(plan, Err(SourceError::Lost { source_id: 1, .. })));
 }
 
+/// It was read to its end, grew, and was rotated before anybody looked again.
+#[test]
+fn what_a_replaced_file_grew_by_is_read_though_its_new_name_was_not_given() {
+    for way in ["rename", "copy"] {
+        let content = lines("a", 0..100);
+        let files = Files::with(&[("/logs/a.log", &content)]);
+        let (mut table, _) = after(&files, "/logs/a.log", usize::MAX);
+        files.append("/logs/a.log", &lines("a", 100..110));
+        if way == "rename" {
+            files.rename("/logs/a.log", "/logs/a.log.1");
+        } else {
+            files.create("/logs/a.log.1", &[content, lines("a", 100..110)].concat());
+        }
+        files.create("/logs/a.log", &lines("b", 0..5));
+        let found = table.run(&files, &["/logs/a.log"]).unwrap();
+        assert_eq!(found.len(), 15, "{way}");
+        assert!(
+            table
+                .plan(&files, &["/logs/a.log"])
+                .unwrap()
+                .read
+                .is_empty()
+        );
+        // One that had not grown is passed over, and one that is gone was read.
+        files.remove("/logs/a.log.1");
+        files.create("/logs/a.log", &lines("c", 0..5));
+        let found = table.run(&files, &["/logs/a.log"]).unwrap();
+        assert_eq!(found.len(), 5, "{way}");
+    }
+}
+
 #[test]
 fn a_source_without_a_read_byte_is_found_by_head_or_path() {
     let files = Files::with(&[("/a.log", &lines("a", 0..100)), ("/b.log", b"b1\n")]);

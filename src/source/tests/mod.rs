@@ -299,6 +299,7 @@ pub(super) fn small() -> BlockOptions {
     BlockOptions {
         block_bytes: 64,
         record_bytes_max: 1000,
+        leaves_open_line: false,
     }
 }
 

@@ -41,7 +41,7 @@ proptest! {
         ),
         read_bytes_max in prop::sample::select(vec![1, 7, usize::MAX]),
     ) {
-        let options = BlockOptions { block_bytes, record_bytes_max };
+        let options = BlockOptions { block_bytes, record_bytes_max, leaves_open_line: false };
         let files = Files::with(&[("/a.log", &pack(packed, &content))]).serve_at_most(read_bytes_max);
         let mut table = Table::default();
         let mut found = Vec::new();

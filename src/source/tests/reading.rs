@@ -78,6 +78,39 @@ fn a_file_served_a_byte_at_a_time_gives_the_same() {
 }
 
 #[test]
+fn an_open_line_is_left_until_it_ends_where_the_file_is_followed() {
+    let follow = BlockOptions {
+        leaves_open_line: true,
+        ..small()
+    };
+    let content = [lines("a", 0..30), b"open".to_vec()].concat();
+    let whole = lines("a", 0..30).len() as u64;
+    let files = Files::with(&[("/a.log", &content), ("/b.log", b"open")]);
+    let mut table = Table::default();
+    let plan = table.plan(&files, &["/a.log", "/b.log"]).unwrap();
+    assert!(blocks_of(&files, &plan.read[1], follow).is_empty());
+    for block in blocks_of(&files, &plan.read[0], follow) {
+        table.commit(&block.unwrap());
+    }
+    let (identity, position) = table.file(1);
+    assert_eq!((identity.at_end, position), (false, whole));
+    files.append("/a.log", b"ed\n");
+    let plan = table.plan(&files, &["/a.log"]).unwrap();
+    let blocks = blocks_of(&files, &plan.read[0], follow);
+    let found: Vec<_> = blocks
+        .iter()
+        .flat_map(|block| rows_of(block.as_ref().unwrap()))
+        .collect();
+    assert_eq!(found, [(1, whole, "opened".to_owned())]);
+    // What is compressed is whole.
+    let packed = Files::with(&[("/a.gz", &pack(Compression::Gzip, b"a\nopen"))]);
+    let plan = Table::default().plan(&packed, &["/a.gz"]).unwrap();
+    let blocks = blocks_of(&packed, &plan.read[0], follow);
+    let last = rows_of(blocks.last().unwrap().as_ref().unwrap());
+    assert_eq!(last.last().unwrap().2, "open");
+}
+
+#[test]
 fn an_empty_file_is_no_source() {
     let empty_gzip = pack(Compression::Gzip, b"");
     let files = Files::with(&[("/a.log", b""), ("/b.gz", b""), ("/c.gz", &empty_gzip)]);
@@ -92,6 +125,7 @@ fn lines_over_the_limit_are_cut_hashed_and_never_whole_in_memory() {
     let options = BlockOptions {
         block_bytes: 64,
         record_bytes_max: 100,
+        leaves_open_line: false,
     };
     for before in 0..70 {
         for length in [63, 64, 65, 99, 100, 101, 102, 127, 128, 129, 200, 1000] {
