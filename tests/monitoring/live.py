@@ -155,7 +155,7 @@ def check_counters(server):
     """What was sent is what Prometheus counts."""
     counted = lambda: same(
         {labels["outcome"]: value for labels, value in server.query('sum by (outcome) (frazil_records_total{dataset="web"})')},
-        {"written": 320, "dead_letter": 30, "filtered": 10, "duplicate": 0},
+        {"written": 1020, "dead_letter": 30, "filtered": 10, "duplicate": 0},
     )  # fmt: skip
     until("the counts of web", counted)
     [(labels, value)] = server.query('frazil_records_total{outcome="dead_letter"}')
@@ -208,7 +208,7 @@ def check_stop(writer, server, topics):
     topics.send("web", *numbers(100))
     until("the alert", lambda: ("FrazilDatasetStopped", "web") in server.pages() or server.pages())
     topics.send("app", *numbers(10))
-    wanted = lambda: same([value for _, value in server.query('sum(frazil_records_total{dataset="app"})')], [120])
+    wanted = lambda: same([value for _, value in server.query('sum(frazil_records_total{dataset="app"})')], [1020])
     until("the records of the other dataset", wanted)
     assert {name for name, dataset in server.pages() if dataset != "web"} == set(), server.pages()
     assert writer.health("live")[0] == 200
@@ -216,10 +216,10 @@ def check_stop(writer, server, topics):
     writer.run("offsets", "set", "web", "--forget-topic", "web", "--yes", "--reason", "a test made it again")
     until("both datasets", lambda: same(writer.states(), (200, {"web": "running", "app": "running"})))
     until("silence", lambda: same([one for one in server.pages() if one[0] == "FrazilDatasetStopped"], []))
-    total = lambda: same([value for _, value in server.query('sum(frazil_records_total{dataset="web"})')], [460])
+    total = lambda: same([value for _, value in server.query('sum(frazil_records_total{dataset="web"})')], [1160])
     until("the records of the new topic", total)
     rows = json.loads(writer.run("sql", "SELECT count(*) AS rows FROM logs.web", "--json"))
-    assert rows == {"rows": 420}, rows
+    assert rows == {"rows": 1120}, rows
 
 
 def main():
@@ -236,8 +236,8 @@ def main():
             until("the target", lambda: same([value for _, value in server.query('up{job="frazil"}')], [1]))
             rescued = [json.dumps({"n": n, "other": 1}) for n in range(20)]
             # A message without a value is no row.
-            topics.send("web", *numbers(300), *rescued, *["{"] * 30, *[None] * 10)
-            topics.send("app", *numbers(100))
+            topics.send("web", *numbers(1000), *rescued, *["{"] * 30, *[None] * 10)
+            topics.send("app", *numbers(1000))  # Of fewer, no share of dead letters is told.
             check_counters(server)
             check_metrics(writer, server)
             check_expressions(server, topics)
