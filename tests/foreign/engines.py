@@ -60,8 +60,9 @@ class PyIceberg:
 
     def expire(self, _):
         table = self.table()
-        current = table.current_snapshot().snapshot_id
-        others = [one.snapshot_id for one in table.snapshots() if one.snapshot_id != current]
+        # It refuses those that a branch or a tag holds.
+        held = {reference.snapshot_id for reference in table.metadata.refs.values()}
+        others = [one.snapshot_id for one in table.snapshots() if one.snapshot_id not in held]
         table.maintenance.expire_snapshots().by_ids(others).commit()
 
     def set_property(self, _):
@@ -179,6 +180,13 @@ class Spark:
 
     def expire(self, _):
         self.call("expire_snapshots", ", older_than => TIMESTAMP '2100-01-01 00:00:00', retain_last => 1")
+
+    def remove_orphans(self):
+        """At once, as the procedure would after a day."""
+        java = self.session._jvm
+        table = java.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(self.session._jsparkSession, self.table)
+        actions = java.org.apache.iceberg.spark.actions.SparkActions.get(self.session._jsparkSession)
+        actions.deleteOrphanFiles(table).olderThan(2**62).execute()
 
     def add_column(self, _):
         self.sql(f"ALTER TABLE {self.table} ADD COLUMN theirs_{os.urandom(4).hex()} BIGINT")

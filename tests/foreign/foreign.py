@@ -31,6 +31,8 @@ from engines import TABLE, PyIceberg, Spark
 
 THEIRS = 1_000_000_000
 ROWS_A_DEED = 3
+# More than the table's state holds by itself.
+FINISHED = 80
 DEFINITION = """
 format = "json"
 unknown_fields = "ignore"
@@ -82,9 +84,9 @@ class Scene:
             file.write("".join(f'{{"n":{n}}}\n' for n in range(self.ours, self.ours + lines)))
         self.ours += lines
 
-    def write(self, **environment):
+    def write(self, given="numbers.ndjson", **environment):
         self.writer = subprocess.Popen(
-            [self.frazil, "write", "numbers", "--from", "numbers.ndjson", "--json"], cwd=self.folder, env=environment,
+            [self.frazil, "write", "numbers", "--from", given, "--json"], cwd=self.folder, env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         return self.writer
@@ -198,6 +200,29 @@ def stops(options, kind):
         assert at_once > 0
 
 
+def finished_sources(options, kind):
+    """What holds the names of files that were read to their end is spared by expiry and by the removal of orphans."""
+    scene = Scene(options.frazil, options.library)
+    (scene.folder / "many").mkdir()
+    for _ in range(FINISHED):
+        (scene.folder / f"many/{scene.ours}.ndjson").write_text(f'{{"n":{scene.ours}}}\n')
+        scene.ours += 1
+    scene.must_end_well(scene.write("many").communicate()[1])
+    engine = kind(scene.data)
+    metadata = scene.data / "warehouse/logs/numbers/metadata"
+    kept = set(metadata.glob("*finished-sources*"))
+    assert kept, "the table's state still holds all of them"
+    for turn in range(3):
+        scene.deed(engine, "append")
+        scene.deed(engine, "expire")
+        if kind is Spark:
+            engine.remove_orphans()
+        scene.must_end_well(scene.write("many").communicate()[1])
+        scene.check()
+    assert kept <= set(metadata.glob("*finished-sources*")), "gone by another's hand"
+    print(f"{kind.name}: {FINISHED} finished files are remembered after expiry" + (" and removal of orphans" if kind is Spark else ""), flush=True)
+
+
 def at_any_time(options, kinds):
     """Seeded deeds while the binary writes a growing file."""
     chance = random.Random(options.seed)
@@ -245,6 +270,7 @@ def main():
     for kind in kinds:
         between_steps(options, kind)
         stops(options, kind)
+        finished_sources(options, kind)
     at_any_time(options, kinds)
 
 
