@@ -225,6 +225,10 @@ async fn sessions(
                 }
                 _ => return Ok(report),
             },
+            session::End::Altered => {
+                (fences, failures) = (0, 0);
+                tracing::info!(table = %job.dataset.table, "its columns, partitions or order were changed: going on by the new ones");
+            }
             session::End::Fenced { reason } => {
                 // A session that commits has a right to its place; one that never does makes room.
                 progress.send_modify(|progress| progress.fences += 1);

@@ -9,12 +9,12 @@ use frazil_dataset::TableName;
 use frazil_service::clock::{Clock, Ids};
 use frazil_table::{
     catalog::LoadedTable,
-    commit::{Checkpoint, Committer, Outcome},
+    commit::{Checkpoint, Committer, Layout, Outcome},
     dead_letters,
 };
 use futures::FutureExt as _;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
 use uuid::Uuid;
@@ -54,6 +54,10 @@ pub(super) struct CheckpointCommitter {
     pub(super) table: TableName,
     pub(super) table_uuid: Uuid,
     pub(super) epoch: u64,
+    /// How the table was laid out when the session began.
+    pub(super) layout: Layout,
+    /// Told once a commit has seen that it is laid out otherwise by now.
+    pub(super) altered: Arc<Notify>,
     pub(super) dead_letters: LoadedTable,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
@@ -70,6 +74,8 @@ pub(super) struct Ending {
     pub(super) failed_sources: Vec<SourceError>,
     /// Why Kafka could not be read on.
     pub(super) kafka_failed: Option<KafkaError>,
+    /// Whether the table was laid out otherwise before the end of the input.
+    pub(super) is_altered: bool,
     /// Why the session must start again from the table, if it must.
     pub(super) fenced: Option<String>,
 }
@@ -133,6 +139,9 @@ impl CheckpointCommitter {
             );
             if written.counts.dead_letters > 0 {
                 self.hand_over().await;
+            }
+            if self.committer.seen().layout() != Some(self.layout) {
+                self.altered.notify_one();
             }
         }
         Ok(ending)

@@ -11,12 +11,12 @@ use frazil_dataset::Dataset;
 use frazil_service::shutdown::Shutdown;
 use frazil_table::{
     catalog::LoadedTable,
-    commit::{Committer, OpenTable},
+    commit::{Committer, Layout, OpenTable},
     error::{Remedy, TableError},
     schema,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
@@ -45,6 +45,8 @@ use crate::{
 pub(super) enum End {
     /// All of the input is committed, or a signal ended it.
     Done,
+    /// The table's columns, partitions or order were changed; all that was read before is committed.
+    Altered,
     /// The table moved under it.
     Fenced { reason: String },
     /// Something that may mend itself.
@@ -134,6 +136,7 @@ pub(super) async fn run(
         gathered.set_gone(kafka.gone());
     }
     let epoch = open.state.epoch;
+    let layout = Layout::of(&open.table);
     let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
     let limit = remembered.limit(job);
     let start = Session::start(
@@ -153,6 +156,7 @@ pub(super) async fn run(
         progress,
         job,
         epoch,
+        layout,
         looked: Instant::now(),
     };
     let ending = session
@@ -165,6 +169,9 @@ pub(super) async fn run(
     }
     if let Some(reason) = ending.fenced {
         return Ok(End::Fenced { reason });
+    }
+    if ending.is_altered && !shutdown.is_requested() {
+        return Ok(End::Altered);
     }
     remembered.has_ended = true;
     committer.apply_outbox(&job.dataset.table).await?;
@@ -199,25 +206,30 @@ struct Context<'a> {
     job: &'a WriteJob,
     /// The table's epoch: an operator raises it.
     epoch: u64,
+    /// How the table was laid out when the session began.
+    layout: Layout,
     /// When the table was last looked at, while there was nothing to commit.
     looked: Instant,
 }
 
 impl Context<'_> {
-    /// Why the session must start again, where nothing was committed that would have told.
-    async fn moved_on(&mut self) -> Result<Option<String>, WriteError> {
+    /// Whether the session must start again, where nothing was committed that would have told.
+    async fn moved_on(&mut self) -> Result<Moved, WriteError> {
         let every = LOOK_AT_TABLE_EVERY.max(self.job.dataset.checkpoint.interval);
         if self.looked.elapsed() < every {
-            return Ok(None);
+            return Ok(Moved::No);
         }
         self.looked = Instant::now();
         match self.committer.open(&self.job.dataset.table).await {
-            Ok(Some(open)) if open.state.epoch == self.epoch => Ok(None),
-            Ok(Some(_)) => Ok(Some("an operator moved its positions".to_owned())),
+            Ok(Some(open)) if open.state.epoch != self.epoch => {
+                Ok(Moved::Lost("an operator moved its positions".to_owned()))
+            }
+            Ok(Some(open)) if Layout::of(&open.table) != self.layout => Ok(Moved::Altered),
+            Ok(Some(_)) => Ok(Moved::No),
             Ok(None) => Err(TableError::gone(&self.job.dataset.table).into()),
             Err(error) if error.remedy() == Remedy::Retry => {
                 tracing::debug!(%error, "the table was not looked at");
-                Ok(None)
+                Ok(Moved::No)
             }
             Err(error) => Err(error.into()),
         }
@@ -278,6 +290,15 @@ async fn looked(kafka: &mut Option<&mut Kafka>) -> Look {
     }
 }
 
+/// What became of the table while there was nothing to commit.
+enum Moved {
+    No,
+    /// Others have its columns, partitions or order changed.
+    Altered,
+    /// What was read is to be thrown away.
+    Lost(String),
+}
+
 /// What came of a change of our share.
 enum Share {
     Settled,
@@ -293,6 +314,8 @@ struct Session {
     worker_tasks: JoinSet<Result<(), WriteError>>,
     checkpoints: mpsc::Sender<Job>,
     committer: AbortOnDrop<Result<Ending, WriteError>>,
+    /// Told once the table is laid out otherwise than when the session began.
+    altered: Arc<Notify>,
     /// The time of each source's newest record since the last checkpoint.
     newest_ms: BTreeMap<u64, i64>,
 }
@@ -348,11 +371,14 @@ impl Session {
         let through = completeness.as_ref().and_then(Completeness::through_micros);
         // One checkpoint may wait while another is committed; then reading waits too.
         let (checkpoints, queue) = mpsc::channel(1);
+        let altered = Arc::new(Notify::new());
         let checkpoint_committer = CheckpointCommitter {
             committer: Arc::clone(committer),
             table: job.dataset.table.clone(),
             table_uuid: open.table.metadata.uuid(),
             epoch: open.state.epoch,
+            layout: Layout::of(&open.table),
+            altered: Arc::clone(&altered),
             dead_letters,
             clock: Arc::clone(&services.clock),
             ids: Arc::clone(&services.ids),
@@ -371,6 +397,7 @@ impl Session {
             worker_tasks,
             checkpoints,
             committer,
+            altered,
             newest_ms: BTreeMap::new(),
         })
     }
@@ -388,6 +415,8 @@ impl Session {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lost = None;
+        let mut is_altered = false;
+        let altered = Arc::clone(&self.altered);
         let mut kafka_failed = None;
         // What was read of a source before it failed is committed, and the others are read on.
         let mut failed_sources = Vec::new();
@@ -409,14 +438,25 @@ impl Session {
                 ended = &mut self.committer.0 => return self.ended_early(ended).await,
                 Some(ended) = self.worker_tasks.join_next() => return Err(worker_error(ended)),
                 () = shutdown.requested() => break,
+                () = altered.notified() => {
+                    is_altered = true;
+                    break;
+                }
                 _ = look.tick(), if is_stream => {
                     context.moved();
                     if is_once {
                         context.look_again().await?;
                     } else if gathered.is_empty() {
-                        lost = context.moved_on().await?;
-                        if lost.is_some() {
-                            break;
+                        match context.moved_on().await? {
+                            Moved::No => {}
+                            Moved::Altered => {
+                                is_altered = true;
+                                break;
+                            }
+                            Moved::Lost(reason) => {
+                                lost = Some(reason);
+                                break;
+                            }
                         }
                     }
                 }
@@ -468,6 +508,7 @@ impl Session {
         }
         let mut ending = self.finish().await?;
         ending.failed_sources = failed_sources;
+        ending.is_altered = is_altered;
         ending.fenced = ending.fenced.or(lost);
         ending.kafka_failed = kafka_failed;
         Ok(ending)

@@ -123,7 +123,7 @@ impl User {
             "SELECT count(*) AS c, count(DISTINCT n) AS d FROM logs.web",
             "--json",
         ]);
-        if ended.stderr.contains("not found") {
+        if ended.stderr.contains("not found") || ended.stderr.contains("no tables yet") {
             return (0, 0);
         }
         let row = ended.succeeded().json().remove(0);

@@ -1,5 +1,7 @@
 //! What operators do: look how a dataset stands, set positions beside a writer, take a running pipeline over.
 
+use std::time::{Duration, Instant};
+
 use frazil_dataset::TableName;
 use frazil_table::catalog::{
     pointer::{PointerStore as _, SwapOutcome},
@@ -329,4 +331,44 @@ fn doctor_tells_what_kafka_lets_us_do() {
     let wrong = with("topics_pattern = \"web(\"");
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
     assert!(wrong.stdout.contains("no regular expression"), "{wrong:?}");
+}
+
+#[test]
+fn a_column_that_others_add_is_filled_without_a_restart() {
+    let broker = Broker::start();
+    broker.create_topic("web", 1, &[]);
+    let producer = broker.producer();
+    let user = User::of_numbers(&broker);
+    let mut writer = start(&user);
+    let record = |n: u64| format!("{{\"n\":{n},\"country\":\"x\"}}");
+    producer.send("web", 0, &record(0));
+    until(&user, 1);
+    // Another definition of the same table adds its column.
+    user.file(
+        "schemas/other.toml",
+        "format = \"json\"\ntable = \"logs.web\"\n\
+         columns = [{ name = \"n\", type = \"long\", required = true }, { name = \"country\", type = \"string\" }]\n"
+            .to_owned(),
+    );
+    user.file("more.ndjson", "{\"n\":1000000}\n".to_owned());
+    let added = ["write", "other", "--from", "more.ndjson", "--embedded"];
+    user.run(&added).succeeded();
+    // What was decoded before the column was seen has its value among the rescued ones.
+    let query = "SELECT count(country) AS filled, count(*) AS rows, count(DISTINCT n) AS numbers FROM logs.web";
+    let begun = Instant::now();
+    let mut sent = 1;
+    loop {
+        producer.send("web", 0, &record(sent));
+        producer.flush();
+        sent += 1;
+        let found = user.sql(query).remove(0);
+        assert_eq!(found["rows"], found["numbers"], "{found}");
+        if found["filled"].as_u64().unwrap() > 0 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(2), "{found}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    terminate(&mut writer);
+    assert_eq!(user.numbers(), (sent + 1, sent + 1));
 }

@@ -19,7 +19,7 @@ mod finished;
 pub mod guard;
 mod positions;
 
-pub use attempts::{RetryPolicy, Seen};
+pub use attempts::{Layout, RetryPolicy, Seen};
 pub use committer::{COMPLETE_THROUGH, Committer, OpenTable};
 pub use decide::{Decision, decide, decide_with};
 pub use finished::all_sources;

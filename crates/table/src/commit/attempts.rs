@@ -12,7 +12,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -131,6 +131,29 @@ pub struct Seen {
     /// The table's data files and their bytes, when it was last looked at.
     data_files: AtomicU64,
     bytes: AtomicU64,
+    /// What it was laid out by then; `None` before.
+    layout: Mutex<Option<Layout>>,
+}
+
+/// By which of its schemas, partition specs and sort orders a table is written: whoever writes it by others leaves out
+/// what was changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    schema_id: i32,
+    partition_spec_id: i32,
+    sort_order_id: i64,
+}
+
+impl Layout {
+    /// A table's.
+    pub fn of(table: &LoadedTable) -> Self {
+        let metadata = &table.metadata;
+        Self {
+            schema_id: metadata.current_schema_id(),
+            partition_spec_id: metadata.default_partition_spec_id(),
+            sort_order_id: metadata.default_sort_order_id(),
+        }
+    }
 }
 
 impl Seen {
@@ -149,7 +172,13 @@ impl Seen {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How the table was laid out before the last attempt.
+    pub fn layout(&self) -> Option<Layout> {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn see(&self, base: &LoadedTable) {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = Some(Layout::of(base));
         let snapshot = base.metadata.current_snapshot();
         let total = |key: &str| {
             let value = snapshot.and_then(|one| one.summary().additional_properties.get(key));
