@@ -135,13 +135,13 @@ pub struct Seen {
     layout: Mutex<Option<Layout>>,
 }
 
-/// By which of its schemas, partition specs and sort orders a table is written: whoever writes it by others leaves out
-/// what was changed since.
+/// By which of its schemas, partition specs and sort orders a table is written, by their ids: whoever writes it by
+/// others leaves out what was changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    schema_id: i32,
-    partition_spec_id: i32,
-    sort_order_id: i64,
+    schema: i32,
+    partition_spec: i32,
+    sort_order: i64,
 }
 
 impl Layout {
@@ -149,9 +149,9 @@ impl Layout {
     pub fn of(table: &LoadedTable) -> Self {
         let metadata = &table.metadata;
         Self {
-            schema_id: metadata.current_schema_id(),
-            partition_spec_id: metadata.default_partition_spec_id(),
-            sort_order_id: metadata.default_sort_order_id(),
+            schema: metadata.current_schema_id(),
+            partition_spec: metadata.default_partition_spec_id(),
+            sort_order: metadata.default_sort_order_id(),
         }
     }
 }
