@@ -1,6 +1,8 @@
-//! Decode and coerce alone, beside arrow-json's reader and a bare lazy walk, on the same bytes in the same run.
+//! Decode and coerce alone, beside arrow-json's reader and a bare lazy walk, on the same bytes in the same run; and each
+//! format, with the fields of the same records.
 //!
 //!     cargo bench --bench decode -- [rows, default 200000] [rounds, default 5]
+//!     cargo bench --bench decode -- --formats [rows] [rounds]
 //!
 //! Prints CPU seconds a million records of each, the best of the rounds, and the ratios. Machines
 //! differ and are shared, so only the ratios say something.
@@ -15,10 +17,16 @@ use frazil::{
 };
 use frazil_dataset::{
     CheckpointPolicy, Dataset, Format, Limits, OverLimit, Profile, Share, TableName, UnknownFields,
+    parse_dataset,
 };
-use frazil_table::state::SourceIdentity;
+use frazil_table::{
+    schema::{arrow_schema, table_schema},
+    state::SourceIdentity,
+};
 
 mod corpus;
+#[path = "corpus/formats.rs"]
+mod formats;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,6 +50,12 @@ fn main() {
     }
     println!("{rows} records of {} bytes", text.len() / rows);
     let schema = schema();
+    if std::env::args().any(|one| one == "--formats") || !measured {
+        measure_formats(&text, rounds);
+    }
+    if std::env::args().any(|one| one == "--formats") {
+        return;
+    }
     let blocks = blocks(&Bytes::from(text));
     let mut best = [f64::MAX; 3];
     // For a profile: --alone
@@ -72,6 +86,48 @@ fn main() {
         "sonic-rs lazy walk        {walk:.3}   {:.2} times ours",
         walk / ours
     );
+}
+
+/// Prints what each format gives.
+fn measure_formats(json: &str, rounds: usize) {
+    let mut of_json = 0.0;
+    println!("format        bytes a record  records a CPU-s  MB a CPU-s  of json's records");
+    for sample in formats::samples(json) {
+        let dataset = parse_dataset(&sample.dataset_file, sample.name, "web");
+        let dataset = dataset.unwrap_or_else(|error| panic!("{}", error.render()));
+        let schema = table_schema(&dataset).expect("the columns are a table's");
+        let schema = arrow_schema(&schema).expect("the schema is supported");
+        let bytes = sample.text.len();
+        let rows = sample.text.lines().count();
+        let blocks = blocks(&Bytes::from(sample.text));
+        let mut best = f64::MAX;
+        for _ in 0..rounds {
+            best = best.min(measure(|| {
+                let mut decoder = decoder(&dataset, &schema).expect("the schema is supported");
+                let mut found = 0;
+                for block in &blocks {
+                    let decoded = decoder.decode(block, 0);
+                    assert_eq!(decoded.rejects, [], "{}", sample.name);
+                    assert_eq!(decoded.counts.rows_rescued, 0, "{}", sample.name);
+                    found += decoded.rows.num_rows();
+                }
+                assert_eq!(found, rows);
+                found
+            }));
+        }
+        let speed = rows as f64 / best;
+        if of_json == 0.0 {
+            of_json = speed;
+        }
+        println!(
+            "{:<13} {:>14} {:>16.0} {:>11.0} {:>18.2}",
+            sample.name,
+            bytes / rows,
+            speed,
+            bytes as f64 / best / 1e6,
+            speed / of_json,
+        );
+    }
 }
 
 fn with_frazil(blocks: &[RecordBlock], schema: &SchemaRef) -> usize {
@@ -170,6 +226,7 @@ fn blocks(bytes: &Bytes) -> Vec<RecordBlock> {
             bytes: bytes.slice(start..end),
             oversize: Vec::new(),
             messages: None,
+            header: None,
             identity: SourceIdentity::StandardInput,
         });
         start = end;
@@ -218,6 +275,7 @@ fn dataset() -> Dataset {
         project: None,
         owner: None,
         format: Format::Json,
+        multiline: None,
         columns: Vec::new(),
         partition_by: Vec::new(),
         sort_by: Vec::new(),

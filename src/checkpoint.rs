@@ -200,6 +200,7 @@ mod tests {
             records: Vec::new(),
             oversize: Vec::new(),
             messages: None,
+            header: None,
             identity: SourceIdentity::StandardInput,
         }
     }

@@ -32,6 +32,8 @@ pub struct RecordBlock {
     pub oversize: Vec<Oversize>,
     /// What Kafka tells of the records beside their values; `None` for files and standard input.
     pub messages: Option<Box<Messages>>,
+    /// The source's first record, where that is no record but names the cells of all others.
+    pub header: Option<Bytes>,
     /// What the source is once this block's end is committed.
     pub identity: SourceIdentity,
 }

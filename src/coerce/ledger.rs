@@ -315,8 +315,13 @@ impl Path {
 
     /// Steps to a member, by its name.
     pub(crate) fn push_name(&mut self, name: &str) {
+        self.push_text(name.as_bytes());
+    }
+
+    /// Steps to a member, by its name's bytes, which are UTF-8.
+    pub(crate) fn push_text(&mut self, name: &[u8]) {
         self.step(StepKind::Key);
-        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(name);
     }
 
     /// Steps to an element.

@@ -20,8 +20,8 @@ mod time;
 
 pub(crate) use json_text::{Reader, hex4, unescape};
 pub(crate) use ledger::{Ledger, Path};
-pub(crate) use nested::{Clash, Found};
-pub(crate) use slot::{Key, Member, Run, Slot};
+pub(crate) use nested::{Clash, Found, place};
+pub(crate) use slot::{Key, Member, Run, Slot, Spelling};
 pub(crate) use target::Target;
 pub use target::UnsupportedType;
 pub(crate) use time::TimeRule;

@@ -7,7 +7,7 @@ use arrow_buffer::NullBufferBuilder;
 use arrow_schema::{FieldRef, Fields};
 
 use super::{
-    Key, Kind, Ledger, Member, Misfit, Reader, Slot, Value, column::Spans, ledger::Mark,
+    Key, Kind, Ledger, Member, Misfit, Reader, Slot, Spelling, Value, column::Spans, ledger::Mark,
     target::Target,
 };
 use crate::decode::names::{self, Names, Rank};
@@ -34,7 +34,7 @@ pub(crate) struct Found<'a> {
 }
 
 /// Where `part`, a slice of `whole`, starts in it.
-fn place(whole: &[u8], part: &[u8]) -> (u32, u32) {
+pub(crate) fn place(whole: &[u8], part: &[u8]) -> (u32, u32) {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     (start as u32, (start + part.len()) as u32)
 }
@@ -119,7 +119,7 @@ impl StructColumn {
             }
             let nested = child.is_nested() && !value.kind.is_nothing();
             if nested {
-                slot.key.push(&mut ledger.path, bytes);
+                slot.key.push(&mut ledger.path, bytes, &[]);
             }
             let appended = match found {
                 Some(found) => child.append_found(value, &found, ledger),
@@ -174,6 +174,7 @@ impl StructColumn {
                     start: key_start,
                     length: u16::try_from(key_end - key_start).unwrap_or(0),
                     rank,
+                    spelling: Spelling::Json,
                 },
                 kind: value.kind,
             };

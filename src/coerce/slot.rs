@@ -18,6 +18,18 @@ pub(crate) struct Key {
     pub(crate) start: u32,
     pub(crate) length: u16,
     pub(crate) rank: Rank,
+    pub(crate) spelling: Spelling,
+}
+
+/// How a key is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As the text of a JSON string, maybe with escapes.
+    Json,
+    /// As it is.
+    Plain,
+    /// Not in the record: `start` is its number among names that all records have.
+    Fixed,
 }
 
 /// One field of consecutive rows.
@@ -74,6 +86,7 @@ impl Key {
             start: index,
             length: 0,
             rank: Rank::Element,
+            spelling: Spelling::Json,
         }
     }
 
@@ -83,11 +96,20 @@ impl Key {
         (self.rank != Rank::Element).then(|| &bytes[start..start + usize::from(self.length)])
     }
 
+    /// The key, if it is one, as it stands in the bytes or among the names that all records have.
+    pub(crate) fn name<'a>(self, bytes: &'a [u8], names: &'a [String]) -> Option<&'a [u8]> {
+        match self.spelling {
+            Spelling::Fixed => names.get(self.start as usize).map(String::as_bytes),
+            Spelling::Json | Spelling::Plain => self.text(bytes),
+        }
+    }
+
     /// Steps there.
-    pub(crate) fn push(self, path: &mut Path, bytes: &[u8]) {
-        match self.text(bytes) {
-            Some(key) => path.push_key(key),
-            None => path.push_index(&self.start.to_string()),
+    pub(crate) fn push(self, path: &mut Path, bytes: &[u8], names: &[String]) {
+        match (self.name(bytes, names), self.spelling) {
+            (Some(key), Spelling::Json) => path.push_key(key),
+            (Some(key), _) => path.push_text(key),
+            (None, _) => path.push_index(&self.start.to_string()),
         }
     }
 }
@@ -100,6 +122,7 @@ impl Slot {
             start: 0,
             length: 0,
             rank: Rank::Exact,
+            spelling: Spelling::Json,
         },
         kind: Kind::Missing,
     };

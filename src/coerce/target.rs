@@ -140,23 +140,24 @@ impl Target {
     pub(crate) fn append_run(&mut self, run: &Run<'_>, from: usize) -> usize {
         match &mut self.column {
             Column::String(column) => run.take_while(from, |kind, rest, length| {
-                kind == Kind::Text && column.push_short(rest, length)
+                matches!(kind, Kind::Text | Kind::Plain) && column.push_short(rest, length)
             }),
             Column::Int(column) => run.take_while(from, |kind, rest, length| {
-                kind == Kind::Number && push(column, short_int(rest, length))
+                is_number(kind, rest, length) && push(column, short_int(rest, length))
             }),
             Column::Long(column) => run.take_while(from, |kind, rest, length| {
-                kind == Kind::Number && push(column, number::short_integer(rest, length))
+                is_number(kind, rest, length) && push(column, number::short_integer(rest, length))
             }),
             Column::Double(column) => run.take_while(from, |kind, rest, length| {
-                kind == Kind::Number && push(column, number::short_double(rest, length))
+                is_number(kind, rest, length) && push(column, number::short_double(rest, length))
             }),
             Column::Boolean(column) => run.take_while(from, |kind, _, _| match kind {
                 Kind::True | Kind::False => column.push_value(kind == Kind::True),
                 _ => false,
             }),
             Column::Timestamp(column, true) => run.take_while(from, |kind, rest, length| {
-                kind == Kind::Text && push(column, self.time.common_instant(&rest[..length]))
+                matches!(kind, Kind::Text | Kind::Plain)
+                    && push(column, self.time.common_instant(&rest[..length]))
             }),
             _ => 0,
         }
@@ -361,6 +362,19 @@ impl Target {
 #[inline]
 fn push<T: ArrowPrimitiveType>(column: &mut Primitive<T>, value: Option<T::Native>) -> bool {
     value.is_some_and(|value| column.push_value(value))
+}
+
+/// Whether a value is a number in JSON's grammar as far as its first digits tell; of text, only where its shape is the
+/// commonest.
+#[inline]
+fn is_number(kind: Kind, rest: &[u8], length: usize) -> bool {
+    kind == Kind::Number
+        || (kind == Kind::Plain
+            && match rest.first() {
+                Some(b'1'..=b'9') => length > 0,
+                Some(b'0') => length == 1 || (length > 1 && rest[1] == b'.'),
+                _ => false,
+            })
 }
 
 #[inline]

@@ -5,9 +5,9 @@
 //! records of the block, and a bad record never costs its neighbour: a column gets exactly one
 //! value a row, and the rows that turn out not to fit are taken out of all columns at once.
 //!
-//! A further format is a further implementation of [`Decoder`] over the same rows: it resolves a
-//! field's name by [`names::Names`] and hands the value over as the shape that its own syntax gives
-//! it (text of a format without types as `Kind::Plain`).
+//! A format of text is an implementation of [`text::TextFormat`]: it finds the fields of a record that is known to
+//! be UTF-8, and puts each under its name. One with types of its own is a [`Decoder`] over the same rows: it resolves
+//! a field's name by [`names::Names`] and hands the value over as the shape that its own syntax gives it.
 
 use arrow_schema::SchemaRef;
 use frazil_dataset::{Dataset, Format};
@@ -17,11 +17,17 @@ use crate::{
     record::{RecordBlock, RowBlock},
 };
 
+mod access_log;
 mod json;
+mod logfmt;
 pub(crate) mod names;
+mod pattern;
 mod plan;
 mod raw;
 mod rows;
+mod separated;
+mod syslog;
+mod text;
 
 /// Turns blocks of records into rows of one table.
 pub trait Decoder: Send {
@@ -60,6 +66,12 @@ pub enum DecoderError {
         /// The column.
         column: String,
     },
+    /// The pattern of the format is none.
+    #[error("compile the pattern of the format: {why}")]
+    Pattern {
+        /// What the engine says.
+        why: String,
+    },
     /// A column that takes `$ingested_at` or `$timestamp` is neither a time nor a string.
     #[error(
         "fill the column {column:?}: {name} is a time, and goes into timestamptz, timestamp or string"
@@ -79,9 +91,27 @@ pub enum DecoderError {
 /// is read; a column without one takes the field of its own name.
 pub fn decoder(dataset: &Dataset, schema: &SchemaRef) -> Result<Box<dyn Decoder>, DecoderError> {
     let plan = plan::Plan::new(dataset, schema)?;
-    Ok(match dataset.format {
+    Ok(match &dataset.format {
         Format::Json => Box::new(json::JsonDecoder::new(plan)),
         Format::Raw => Box::new(raw::RawDecoder::new(plan)),
+        Format::Separated(options) => {
+            let format = separated::SeparatedFormat::new(options.clone());
+            Box::new(text::TextDecoder::new(plan, format))
+        }
+        Format::Logfmt => Box::new(text::TextDecoder::new(plan, logfmt::LogfmtFormat)),
+        Format::Syslog(options) => {
+            let format = syslog::SyslogFormat::new(*options);
+            Box::new(text::TextDecoder::new(plan, format))
+        }
+        Format::CommonLog | Format::CombinedLog => {
+            let is_combined = dataset.format == Format::CombinedLog;
+            let format = access_log::AccessLogFormat::new(is_combined);
+            Box::new(text::TextDecoder::new(plan, format))
+        }
+        Format::Pattern(pattern) => {
+            let format = pattern::PatternFormat::new(pattern)?;
+            Box::new(text::TextDecoder::new(plan, format))
+        }
     })
 }
 

@@ -18,7 +18,10 @@ use crate::{
     record::{Messages, Oversize, Reasons, RecordBlock, Reject, RejectedMessage, RowBlock},
 };
 
+mod fields;
 mod fill;
+
+use fields::Fixed;
 
 pub(super) use fill::special_name;
 use fill::{Context, Sink, chosen, pop_path, push_path};
@@ -36,6 +39,8 @@ struct RowRecord {
     record: u32,
     /// What of it counts.
     text: Range<u32>,
+    /// Its number, where a record of the source holds several.
+    part: Option<u32>,
 }
 
 /// Rows under construction.
@@ -53,6 +58,11 @@ pub(super) struct Rows {
     /// Values passed over for one that comes earlier in a column's `from`.
     passed: Vec<Passed>,
     scratch: String,
+    /// The block's bytes and, behind them, text that does not stand so in it; empty while there is none.
+    text: Vec<u8>,
+    fixed: Fixed,
+    /// How many more records there are than the source has.
+    parts_beyond: i64,
 }
 
 /// A row that cannot be one.
@@ -82,15 +92,24 @@ impl Rows {
             rejects: Vec::new(),
             passed: Vec::new(),
             scratch: String::new(),
+            text: Vec::new(),
+            fixed: Fixed::default(),
+            parts_beyond: 0,
         }
     }
 
     /// Begins a row for a record; its slots are the last `plan.slots` of `slots`, all missing.
     pub(super) fn begin(&mut self, record: usize, text: &Range<usize>) {
+        self.begin_part(record, text, None);
+    }
+
+    /// As [`Rows::begin`], for one of several records that the source has as one.
+    pub(super) fn begin_part(&mut self, record: usize, text: &Range<usize>, part: Option<u32>) {
         self.ledger.begin(self.records.len() as u32, text.len());
         self.records.push(RowRecord {
             record: record as u32,
             text: text.start as u32..text.end as u32,
+            part,
         });
         let length = self.slots.len() + self.plan.slots;
         self.slots.resize(length, Slot::MISSING);
@@ -121,6 +140,24 @@ impl Rows {
         self.rejects.push(reject(block, record, reason, detail));
     }
 
+    /// One of several records that the source has as one, that is no row.
+    pub(super) fn reject_part(
+        &mut self,
+        block: &RecordBlock,
+        record: usize,
+        (part, text): (u32, &Range<usize>),
+        reason: &'static str,
+        detail: String,
+    ) {
+        let whole = reject(block, record, reason, detail);
+        self.rejects.push(cut_out(whole, block, part, text));
+    }
+
+    /// A record of the source holds so many.
+    pub(super) fn count_parts(&mut self, parts: u64) {
+        self.parts_beyond += parts as i64 - 1;
+    }
+
     /// A record of which only a prefix was kept.
     pub(super) fn reject_oversize(&mut self, block: &RecordBlock, oversize: &Oversize) {
         let Oversize {
@@ -140,8 +177,16 @@ impl Rows {
 
     /// Coerces the rows that are only slots yet.
     fn coerce(&mut self, block: &RecordBlock, ingested_at_micros: i64) {
+        let text = std::mem::take(&mut self.text);
+        let bytes = if text.is_empty() {
+            &block.bytes[..]
+        } else {
+            &text[..]
+        };
         let context = Context {
             block,
+            bytes,
+            names: &self.fixed.names,
             ingested_at_micros,
             first: self.coerced,
             width: self.plan.slots,
@@ -162,13 +207,15 @@ impl Rows {
                 _ => context.coerce_sources(column, number, &self.slots, &mut sink),
             }
         }
-        self.rescue_passed(block);
+        self.rescue_passed(bytes);
         self.coerced = self.records.len();
         self.slots.clear();
+        self.text = text;
+        self.text.truncate(block.bytes.len());
     }
 
     /// Rescues the values that a column passed over, unless another column took them.
-    fn rescue_passed(&mut self, block: &RecordBlock) {
+    fn rescue_passed(&mut self, bytes: &[u8]) {
         let passed = std::mem::take(&mut self.passed);
         let width = self.plan.slots;
         for Passed {
@@ -195,8 +242,8 @@ impl Rows {
                 let held = slots[*slot as usize];
                 let record = &self.records[*row as usize].text;
                 self.ledger.begin(*row, record.len());
-                push_path(&mut self.ledger, path, &held, &block.bytes);
-                self.ledger.rescue(held.value(&block.bytes), "shadowed");
+                push_path(&mut self.ledger, path, &held, bytes, &self.fixed.names);
+                self.ledger.rescue(held.value(bytes), "shadowed");
                 pop_path(&mut self.ledger, path);
             }
         }
@@ -205,6 +252,7 @@ impl Rows {
     /// The block's rows and rejects.
     pub(super) fn finish(&mut self, block: &RecordBlock, ingested_at_micros: i64) -> RowBlock {
         self.coerce(block, ingested_at_micros);
+        self.text.clear();
         let dead = self.bury(block);
         let rows = std::mem::take(&mut self.records).len();
         self.coerced = 0;
@@ -212,19 +260,20 @@ impl Rows {
         let (batch, rows_rescued) = self.batch(rows, &dead);
         self.ledger.settle(&dead, &mut reasons);
         let mut rejects = std::mem::take(&mut self.rejects);
-        rejects.sort_by_key(|reject| reject.position);
+        rejects.sort_by_key(|reject| (reject.position, reject.index));
         for reject in &rejects {
             *reasons.dead.entry(reject.reason).or_default() += 1;
         }
         let filtered = block.messages.as_ref().map_or(0, |all| all.tombstones);
         let records = (batch.num_rows() + rejects.len()) as u64 + filtered;
+        let parts_beyond = std::mem::take(&mut self.parts_beyond);
         RowBlock {
             source: block.source.clone(),
             range: block.range.clone(),
             identity: block.identity.clone(),
             counts: Counts {
                 records_read: records,
-                source_records: records,
+                source_records: records.saturating_add_signed(-parts_beyond),
                 rows_written: batch.num_rows() as u64,
                 rows_rescued,
                 dead_letters: rejects.len() as u64,
@@ -256,9 +305,15 @@ impl Rows {
         let mut numbers = Vec::with_capacity(dead.len());
         for one in dead {
             numbers.push(one.row);
-            let record = self.records[one.row as usize].record as usize;
-            self.rejects
-                .push(reject(block, record, one.reason, one.detail));
+            let RowRecord { record, text, part } = &self.records[one.row as usize];
+            let whole = reject(block, *record as usize, one.reason, one.detail);
+            self.rejects.push(match part {
+                None => whole,
+                Some(part) => {
+                    let text = text.start as usize..text.end as usize;
+                    cut_out(whole, block, *part, &text)
+                }
+            });
         }
         numbers
     }
@@ -314,6 +369,16 @@ fn reject(block: &RecordBlock, record: usize, reason: &'static str, detail: Stri
             .messages
             .as_ref()
             .map(|messages| Box::new(rejected_message(messages, record))),
+    }
+}
+
+/// The reject of a part of a record.
+fn cut_out(whole: Reject, block: &RecordBlock, part: u32, text: &Range<usize>) -> Reject {
+    Reject {
+        index: part,
+        record: Bytes::copy_from_slice(&block.bytes[text.clone()]),
+        record_length: text.len() as u64,
+        ..whole
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole blocks through the decoders.
 
+mod formats;
 mod json;
 mod names;
 mod nested;

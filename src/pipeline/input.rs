@@ -9,7 +9,7 @@ use super::{READERS_MAX, Services, WriteError, WriteJob};
 use crate::{
     record::RecordBlock,
     source::{
-        BlockOptions, FileSystem, Known, Plan, PlannedFile, Read, ReadOptions,
+        BlockOptions, FileSystem, Framing, Known, Plan, PlannedFile, Read, ReadOptions,
         STANDARD_INPUT_PROMISE, SourceError, SourceReader, expand, expand_present, identify,
     },
 };
@@ -61,6 +61,7 @@ pub(super) async fn plan(
             block_bytes: job.block_bytes,
             leaves_open_line: follow,
         },
+        framing: Arc::new(Framing::of(&job.dataset)),
         read_ahead_blocks: 1,
         compute: job.compute,
     };
@@ -221,7 +222,8 @@ impl Readers {
                     while open.len() < READERS_MAX
                         && let Some(file) = plan.pop_front()
                     {
-                        let reader = SourceReader::open_file(Arc::clone(&files), &file, options);
+                        let reader =
+                            SourceReader::open_file(Arc::clone(&files), &file, options.clone());
                         open.push(read(reader, blocks.clone()));
                     }
                     match open.next().await {

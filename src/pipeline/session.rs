@@ -580,7 +580,7 @@ impl Session {
 
     /// Gives a block to the first worker that has room, so that little input makes few files.
     async fn hand_out(&mut self, block: RecordBlock) -> Result<(), WriteError> {
-        let mut work = Work::Block(block);
+        let mut work = Work::Block(Box::new(block));
         for worker in &self.workers {
             match worker.try_send(work) {
                 Ok(()) => return Ok(()),

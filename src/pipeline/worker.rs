@@ -25,7 +25,7 @@ use crate::{
 /// What a worker is sent.
 pub(super) enum Work {
     /// Records to write.
-    Block(RecordBlock),
+    Block(Box<RecordBlock>),
     /// The checkpoint ends here: close the files and say what they are.
     Barrier(oneshot::Sender<Written>),
 }

@@ -1,8 +1,9 @@
 //! Content becomes blocks of whole records: one pass of a vectorised search for line ends, no copy but of the part of
 //! a line that a block ends in.
 //!
-//! * A record is a line without its `\n`; all other bytes are its own, `\r` and NUL too. A last line without `\n` is a
-//!   record. Blocks tile the content.
+//! * A record is a line without its `\n`, or several where [`Framing`] says so; all other bytes are its own, `\r` and NUL
+//!   too. A last line without `\n` is a record. Blocks tile the content.
+//! * A header is no record, and every block has it.
 //! * A line over the limit is hashed as it passes; only its prefix is kept.
 //! * When reading fails, the whole lines before are handed on first, the partial one never.
 //! * A file that ended without a line end and has grown since: what comes after is a record of its own, except that a
@@ -20,6 +21,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use super::{
     Compression,
     error::{SourceError, reading},
+    framing::{Frames, Framing, RecordEnds},
     proof::Proof,
 };
 use crate::record::{Oversize, RecordBlock, RecordSpan, SourceInfo};
@@ -90,6 +92,9 @@ pub(super) struct BlockReader {
     /// Whether a block must still say that the file was read to its end, even one without records.
     is_end_untold: bool,
     records_guess: usize,
+    frames: Frames,
+    /// The ends of the whole records in the buffer, where finding them takes more than looking for line ends.
+    ends: Vec<usize>,
 }
 
 /// How far the content's end is known.
@@ -113,6 +118,7 @@ impl BlockReader {
         origin: Origin,
         proof: Proof,
         options: BlockOptions,
+        frames: Frames,
     ) -> Self {
         let options = options.clamped();
         let pool = Pool::new(options.block_bytes);
@@ -130,6 +136,8 @@ impl BlockReader {
             proof,
             ending: Ending::Open,
             records_guess: 0,
+            frames,
+            ends: Vec::new(),
         }
     }
 
@@ -138,23 +146,62 @@ impl BlockReader {
         &mut self,
         is_awaited: &dyn Fn() -> bool,
     ) -> Result<Option<RecordBlock>, SourceError> {
-        self.fill(is_awaited);
-        let lines = memchr::memrchr(b'\n', &self.buffer[..self.filled]).map(|at| at + 1);
-        match (&self.ending, lines) {
-            (Ending::Open, None) => self.oversize_block().map(Some),
-            (Ending::Open | Ending::Failed(_), Some(length)) => Ok(Some(self.block(length))),
-            (Ending::Failed(_), None) => Err(self.take_failure()),
-            (Ending::End, Some(length)) if self.leaves_open_line() => Ok(Some(self.block(length))),
-            (Ending::End, None) if self.leaves_open_line() && self.filled > 0 => Ok(None),
-            (Ending::End, _) if self.filled == 0 && !self.is_end_untold => Ok(None),
-            (Ending::End, _) => Ok(Some(self.block(self.filled))),
-            (Ending::Told, _) => Ok(None),
+        loop {
+            self.fill(is_awaited);
+            let whole = self.whole_records();
+            return match (&self.ending, whole) {
+                (Ending::Open, None) if self.filled <= self.options.record_bytes_max => {
+                    self.read_more();
+                    continue;
+                }
+                (Ending::Open, None) => self.oversize_block().map(Some),
+                (Ending::Open | Ending::Failed(_), Some(length)) => Ok(Some(self.block(length))),
+                (Ending::Failed(_), None) => Err(self.take_failure()),
+                (Ending::End, Some(length)) if self.leaves_open_line() => {
+                    Ok(Some(self.block(length)))
+                }
+                (Ending::End, None) if self.leaves_open_line() && self.filled > 0 => Ok(None),
+                (Ending::End, _) if self.filled == 0 && !self.is_end_untold => Ok(None),
+                (Ending::End, _) => Ok(Some(self.block(self.filled))),
+                (Ending::Told, _) => Ok(None),
+            };
         }
     }
 
     fn leaves_open_line(&self) -> bool {
         let is_file = matches!(self.origin, Origin::File { .. });
         self.options.leaves_open_line && is_file && self.compression == Compression::None
+    }
+
+    /// Where the last whole record in the buffer ends, with its line end.
+    fn whole_records(&mut self) -> Option<usize> {
+        let bytes = &self.buffer[..self.filled];
+        if self.frames.framing.ends == RecordEnds::Lines {
+            return memchr::memrchr(b'\n', bytes).map(|at| at + 1);
+        }
+        self.ends.clear();
+        // What is being written may still close a quote.
+        let is_all = matches!(self.ending, Ending::End) && !self.leaves_open_line();
+        let limit = self.options.record_bytes_max;
+        let framing: &Framing = &self.frames.framing;
+        let first = self.passed(bytes);
+        let mut at = first;
+        while at < bytes.len()
+            && let Some(end) = framing.record_end(bytes, at, is_all, limit)
+        {
+            self.ends.push(end);
+            at = end + 1;
+        }
+        (at > 0).then_some(at)
+    }
+
+    /// Reads once more, where the buffer holds lines but no whole record.
+    fn read_more(&mut self) {
+        if self.filled == self.buffer.len() {
+            let length = (2 * self.filled).min(self.options.record_bytes_max + 1);
+            self.buffer.resize(length, 0);
+        }
+        self.read();
     }
 
     /// The error, once.
@@ -229,9 +276,13 @@ impl BlockReader {
         self.filled -= length;
         self.look_ahead();
         let start = self.proof.position();
+        let first = self.passed(&bytes[..length]);
+        self.after_open_line = false;
         self.proof.extend(&bytes[..length]);
-        let first = self.pass_line_end(&bytes[..length]);
-        let (records, oversize) = self.records(&bytes[..length], first, start);
+        let (mut records, mut oversize) = self.records(&bytes[..length], first, start);
+        if start == 0 && self.frames.framing.header {
+            self.take_header(&bytes, &mut records, &mut oversize);
+        }
         self.records_guess = records.len();
         RecordBlock {
             source: Arc::clone(&self.info),
@@ -240,16 +291,40 @@ impl BlockReader {
             records,
             oversize,
             messages: None,
+            header: self.frames.header.clone(),
             identity: self.identity(),
         }
     }
 
-    /// How many bytes at the beginning end a record of before.
-    fn pass_line_end(&mut self, bytes: &[u8]) -> usize {
-        let is_due = std::mem::take(&mut self.after_open_line);
+    /// Takes the first record of a content for its header.
+    fn take_header(
+        &mut self,
+        bytes: &[u8],
+        records: &mut Vec<RecordSpan>,
+        oversize: &mut [Oversize],
+    ) {
+        let is_whole = oversize.first().is_none_or(|one| one.record > 0);
+        if is_whole && !records.is_empty() {
+            let RecordSpan { start, length, .. } = records.remove(0);
+            let header = &bytes[start as usize..(start + length) as usize];
+            self.frames.header = Some(Bytes::copy_from_slice(header));
+            for one in oversize {
+                one.record -= 1;
+            }
+        }
+    }
+
+    /// How many bytes at the beginning end a record of before, or the header.
+    fn passed(&self, bytes: &[u8]) -> usize {
+        let position = self.proof.position();
+        if position < self.frames.header_end {
+            return bytes
+                .len()
+                .min((self.frames.header_end - position) as usize);
+        }
         match bytes {
-            [b'\n', ..] if is_due => 1,
-            [b'\r', b'\n', ..] if is_due => 2,
+            [b'\n', ..] if self.after_open_line => 1,
+            [b'\r', b'\n', ..] if self.after_open_line => 2,
             _ => 0,
         }
     }
@@ -282,9 +357,16 @@ impl BlockReader {
             });
         };
         let mut start = first;
-        for end in memchr::memchr_iter(b'\n', &bytes[first..]).map(|at| at + first) {
-            add(start, end);
-            start = end + 1;
+        if self.frames.framing.ends == RecordEnds::Lines {
+            for end in memchr::memchr_iter(b'\n', &bytes[first..]).map(|at| at + first) {
+                add(start, end);
+                start = end + 1;
+            }
+        } else {
+            for &end in &self.ends {
+                add(start, end);
+                start = end + 1;
+            }
         }
         if start < bytes.len() {
             add(start, bytes.len());
@@ -337,6 +419,7 @@ impl BlockReader {
                 hash: hash.digest128(),
             }],
             messages: None,
+            header: self.frames.header.clone(),
             identity: self.identity(),
         })
     }

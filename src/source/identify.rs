@@ -99,6 +99,7 @@ fn unfinished(given: &Expansion, sources: &BTreeMap<u64, SourceState>) -> Vec<Re
                 records: Vec::new(),
                 oversize: Vec::new(),
                 messages: None,
+                header: None,
                 identity: SourceIdentity::File(identity),
             });
         }

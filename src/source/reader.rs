@@ -19,8 +19,9 @@ use super::{
     content::{Content, open_stream},
     error::{SourceError, reading},
     file_system::FileSystem,
+    framing::{Frames, Framing},
     plan::PlannedFile,
-    proof::{Proof, hash},
+    proof::{PROOF_BYTES, Proof, hash},
 };
 use crate::record::{RecordBlock, SourceInfo};
 
@@ -29,10 +30,12 @@ pub const STANDARD_INPUT_PROMISE: &str = "standard input cannot be read again: a
      what was read, from this run's start to its last checkpoint; what was read after that checkpoint is not in it";
 
 /// How a source is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
     /// How records are cut.
     pub blocks: BlockOptions,
+    /// Where they end.
+    pub framing: Arc<Framing>,
     /// How many blocks may wait to be taken, beside the one that is being read.
     pub read_ahead_blocks: usize,
     /// Where reading runs.
@@ -43,6 +46,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             blocks: BlockOptions::default(),
+            framing: Arc::default(),
             read_ahead_blocks: 2,
             compute: Compute::Threads,
         }
@@ -120,6 +124,7 @@ impl SourceReader {
             start: file.start,
             identity: file.identity.clone(),
             options: options.blocks,
+            framing: options.framing,
             cancelled: Arc::clone(&cancelled),
         };
         let open: Open = Box::new(move || task.open());
@@ -151,7 +156,8 @@ impl SourceReader {
             partition: 0,
         });
         let for_task = Arc::clone(&info);
-        let open: Open = Box::new(move || open_input(input, for_task, options.blocks));
+        let open: Open =
+            Box::new(move || open_input(input, for_task, options.blocks, options.framing));
         let steps = match options.compute {
             Compute::Inline => Steps::Inline(Box::new(Lazy::Closed(Some(open)))),
             Compute::Threads => {
@@ -259,6 +265,7 @@ struct FileTask {
     start: u64,
     identity: FileIdentity,
     options: BlockOptions,
+    framing: Arc<Framing>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -266,6 +273,7 @@ impl FileTask {
     /// Opens the file at its start, and proves that it is the one that was planned.
     fn open(self) -> Result<BlockReader, SourceError> {
         let mut content = Content::open(self.fs.as_ref(), &self.path, self.cancelled.clone())?;
+        let frames = self.frames(&content)?;
         let found = content
             .prove(self.start)
             .map_err(|error| content.error(0, error))?;
@@ -276,11 +284,7 @@ impl FileTask {
             .is_some_and(|head| hash(head) == self.identity.head_hash);
         let is_same_tail = |proof: &Proof| proof.tail_hash() == self.identity.tail_hash;
         let Some(proof) = found.filter(|proof| is_same_head && is_same_tail(proof)) else {
-            return Err(SourceError::ChangedWhileReading {
-                path: self.info.name.to_string(),
-                position: self.start,
-                change: "other content took its place".to_owned(),
-            });
+            return Err(self.changed());
         };
         let compression = content.compression();
         let origin = Origin::File {
@@ -294,7 +298,60 @@ impl FileTask {
             origin,
             proof,
             self.options,
+            frames,
         ))
+    }
+
+    fn changed(&self) -> SourceError {
+        SourceError::ChangedWhileReading {
+            path: self.info.name.to_string(),
+            position: self.start,
+            change: "other content took its place".to_owned(),
+        }
+    }
+
+    /// What stands before the start and is needed beyond it: the header, from the beginning of the content.
+    fn frames(&self, content: &Content) -> Result<Frames, SourceError> {
+        let framing = Arc::clone(&self.framing);
+        if !framing.header || self.start == 0 {
+            return Ok(Frames {
+                framing,
+                ..Frames::default()
+            });
+        }
+        let limit = self.options.record_bytes_max;
+        let mut start = content.head().to_vec();
+        let mut is_all = start.len() < PROOF_BYTES;
+        let mut end = framing.record_end(&start, 0, is_all, limit);
+        if end.is_none() && !is_all {
+            let mut again = Content::open(self.fs.as_ref(), &self.path, self.cancelled.clone())?;
+            if again.head() != start {
+                return Err(self.changed());
+            }
+            start.clear();
+            let most = limit as u64 + 1;
+            let read = (&mut again).take(most).read_to_end(&mut start);
+            read.map_err(|error| again.error(start.len() as u64, error))?;
+            is_all = (start.len() as u64) < most;
+            end = framing.record_end(&start, 0, is_all, limit);
+        }
+        let header_end = match end {
+            Some(end) if end <= limit => end as u64 + 1,
+            None if is_all && start.len() <= limit => start.len() as u64,
+            // Longer than a record may be: there is no header to go by.
+            _ => {
+                return Ok(Frames {
+                    framing,
+                    ..Frames::default()
+                });
+            }
+        };
+        start.truncate(end.unwrap_or(start.len()));
+        Ok(Frames {
+            framing,
+            header: Some(start.into()),
+            header_end,
+        })
     }
 }
 
@@ -302,6 +359,7 @@ fn open_input(
     input: Box<dyn Read + Send>,
     info: Arc<SourceInfo>,
     options: BlockOptions,
+    framing: Arc<Framing>,
 ) -> Result<BlockReader, SourceError> {
     let (content, compression) =
         open_stream(input).map_err(|error| reading(&info.name, 0, Compression::None, error))?;
@@ -313,5 +371,9 @@ fn open_input(
         Origin::Stream,
         proof,
         options,
+        Frames {
+            framing,
+            ..Frames::default()
+        },
     ))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::{Column, Profile};
+use crate::{Column, Format, Multiline, Profile};
 
 /// A dataset: a named log stream and the table that it becomes.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Dataset {
     pub owner: Option<String>,
     /// How a record's bytes become fields.
     pub format: Format,
+    /// Where records of several lines begin; `None`: each line is a record, unless the format says otherwise.
+    pub multiline: Option<Multiline>,
     /// The table's columns, in the file's order, without the rescued column.
     pub columns: Vec<Column>,
     /// The table's partitioning.
@@ -69,16 +71,6 @@ impl TableName {
             table: format!("{}__dead_letters", self.table),
         }
     }
-}
-
-/// How a record's bytes become fields.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Json,
-    /// A line is one value, which columns take by `from = "$raw"`. Of the columns without `from`, the only one
-    /// takes it by itself, and so does one that is named `raw`.
-    Raw,
 }
 
 /// One field of the partitioning: a transform of a column.

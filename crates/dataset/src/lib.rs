@@ -9,10 +9,12 @@ mod dataset;
 mod deployment;
 mod diagnostic;
 mod field_source;
+mod format;
 mod keys;
 mod layout;
 mod names;
 mod parse;
+mod pattern;
 mod suggest;
 mod time;
 mod time_format;
@@ -23,7 +25,7 @@ pub use column::{
     Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
 pub use dataset::{
-    CheckpointPolicy, CompletePolicy, Dataset, EventTime, Format, KafkaIsolation, KafkaSourceSpec,
+    CheckpointPolicy, CompletePolicy, Dataset, EventTime, KafkaIsolation, KafkaSourceSpec,
     KafkaStart, KafkaTopics, Limits, OverLimit, PartitionField, Share, SortDirection, SortField,
     SourceSpec, TableName, Transform, UnknownFields,
 };
@@ -35,7 +37,9 @@ pub use deployment::{
     SecretReference, SigV4Settings, SqliteSettings, StorageSettings, TlsSettings, TransferSettings,
 };
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use format::{Format, Multiline, Separated, Syslog};
 pub use parse::{FILE_BYTES_MAX, parse_dataset, parse_deployment, parse_environment, stated_name};
+pub use pattern::{Pattern, UNNAMED};
 pub use suggest::nearest;
 pub use time::parse_time;
 pub use time_format::time_zone;

@@ -7,6 +7,7 @@ mod columns;
 mod complete;
 mod dataset;
 mod deployment;
+mod format;
 mod layout;
 mod policies;
 mod report;

@@ -8,9 +8,11 @@ use arrow_schema::SchemaRef;
 use frazil::{
     decode::{Decoder, decoder},
     record::{RecordBlock, RowBlock},
-    source::{BlockOptions, Known, LocalFileSystem, ReadOptions, SourceReader, expand, identify},
+    source::{
+        BlockOptions, Framing, Known, LocalFileSystem, ReadOptions, SourceReader, expand, identify,
+    },
 };
-use frazil_dataset::{Dataset, Format};
+use frazil_dataset::Dataset;
 use frazil_service::clock::{Clock as _, SystemClock};
 use frazil_table::commit::Counts;
 
@@ -23,7 +25,10 @@ pub(super) async fn decode(
     schema: &SchemaRef,
     path: &str,
 ) -> anyhow::Result<Report> {
-    let mut options = ReadOptions::default();
+    let mut options = ReadOptions {
+        framing: Arc::new(Framing::of(dataset)),
+        ..ReadOptions::default()
+    };
     options.blocks = BlockOptions {
         record_bytes_max: dataset.limits.record_bytes_max as usize,
         ..options.blocks
@@ -51,7 +56,8 @@ pub(super) async fn decode(
         fs.as_ref(),
     )?;
     for file in &plan.read {
-        run.read(SourceReader::open_file(Arc::clone(&fs) as _, file, options))
+        let fs = Arc::clone(&fs) as _;
+        run.read(SourceReader::open_file(fs, file, options.clone()))
             .await?;
     }
     Ok(run.report)
@@ -77,7 +83,7 @@ impl Run<'_> {
                     before: lines_before,
                 },
             );
-            lines_before += block.records.len() as u64;
+            lines_before += lines(&block);
         }
         Ok(())
     }
@@ -104,7 +110,7 @@ impl Run<'_> {
                 let at = block
                     .records
                     .partition_point(|record| record.position < reject.position);
-                found.place(lines.place(at), &reject.detail, &reject.record);
+                found.place(lines.place(block, at), &reject.detail, &reject.record);
             }
         }
         if rows.counts.rows_rescued > 0 && report.rescued.values().any(Reason::wants_place) {
@@ -127,11 +133,8 @@ impl Run<'_> {
             return;
         };
         let blank = |at: usize| {
-            self.dataset.format == Format::Json
-                && block
-                    .record(&block.records[at])
-                    .iter()
-                    .all(u8::is_ascii_whitespace)
+            let record = block.record(&block.records[at]);
+            self.dataset.format.is_blank(record)
         };
         let rejected = |at: usize| {
             rows.rejects
@@ -153,7 +156,7 @@ impl Run<'_> {
                 let found = self.report.rescued.entry(one.reason).or_default();
                 if found.wants_place() {
                     found.place(
-                        lines.place(at),
+                        lines.place(block, at),
                         &format!("at {}", one.path),
                         one.value.as_bytes(),
                     );
@@ -173,6 +176,13 @@ fn add(all: &mut Counts, more: &Counts) {
     all.filtered += more.filtered;
 }
 
+/// How many lines a block takes. One of a record over the limit holds a part of it, and no line end.
+fn lines(block: &RecordBlock) -> u64 {
+    let ends = memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
+    let is_cut = block.range.end - block.range.start > block.bytes.len() as u64;
+    ends + u64::from(is_cut)
+}
+
 /// Where a block's records are, for people.
 struct Lines<'s> {
     source: &'s str,
@@ -180,10 +190,12 @@ struct Lines<'s> {
 }
 
 impl Lines<'_> {
-    fn place(&self, record: usize) -> Place {
+    fn place(&self, block: &RecordBlock, record: usize) -> Place {
+        let start = block.records[record].start as usize;
+        let before = memchr::memchr_iter(b'\n', &block.bytes[..start]).count();
         Place {
             source: self.source.to_owned(),
-            line: self.before + record as u64 + 1,
+            line: self.before + before as u64 + 1,
         }
     }
 }

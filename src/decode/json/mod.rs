@@ -1,10 +1,10 @@
-//! JSON: one object a record.
+//! JSON: one object a record, or an array of them, which is several records.
 
 use std::ops::Range;
 
 use super::{Decoder, plan::Plan, rows::Rows, trimmed};
 use crate::{
-    coerce::{Key, Kind},
+    coerce::{Key, Kind, Reader, place},
     record::{RecordBlock, RowBlock},
 };
 
@@ -19,7 +19,7 @@ use walk::Walk;
 /// How many bytes are indexed at a time: the bitmaps and the text stay in the cache.
 const INDEXED_BYTES_MAX: usize = 64 * 1024;
 
-/// Decodes one JSON object a record.
+/// Decodes JSON objects.
 #[derive(Debug)]
 pub(super) struct JsonDecoder {
     rows: Rows,
@@ -54,11 +54,80 @@ impl JsonDecoder {
                 Err((reason, detail)) => return self.rows.reject(block, record, reason, detail),
             }
         }
-        if scanner.peek() != b'{' {
-            let (reason, detail) = no_object(&mut scanner, text.start);
+        let strings = (scanner.plain, scanner.controls);
+        match scanner.peek() {
+            b'{' => self.object(block, record, text, None, strings, now),
+            b'[' => self.array(block, record, text, strings, now),
+            _ => {
+                let (reason, detail) = no_object(&mut scanner, text.start);
+                self.rows.reject(block, record, reason, detail);
+            }
+        }
+    }
+
+    /// Decodes an array whose elements are records. One without any object is none.
+    #[cold]
+    fn array(
+        &mut self,
+        block: &RecordBlock,
+        record: usize,
+        text: Range<usize>,
+        strings: (bool, bool),
+        now: i64,
+    ) {
+        let bytes = &block.bytes[..text.end];
+        let mut scanner = Scanner::new(bytes, text.start, &self.index);
+        scanner.controls = strings.1;
+        scanner.space();
+        let start = scanner.at;
+        let no_objects = no_object(&mut scanner, text.start);
+        let elements = || {
+            let mut reader = Reader::new(&bytes[start..]);
+            std::iter::from_fn(move || reader.element())
+        };
+        let is_array = no_objects.0 == "not_an_object";
+        if !is_array || !elements().any(|one| one.kind == Kind::Object) {
+            let (reason, detail) = no_objects;
             return self.rows.reject(block, record, reason, detail);
         }
-        self.rows.begin(record, &text);
+        let mut parts = 0;
+        for element in elements() {
+            let part = parts;
+            parts += 1;
+            let (from, to) = place(bytes, element.text);
+            let (from, to) = (from as usize, to as usize);
+            let text = match element.kind {
+                Kind::Object => {
+                    self.object(block, record, from..to, Some(part), strings, now);
+                    continue;
+                }
+                Kind::Text | Kind::Escaped => from - 1..to + 1,
+                _ => from..to,
+            };
+            let found = named(element.kind);
+            let detail = format!("element {part} of the array is {found}, not an object");
+            self.rows
+                .reject_part(block, record, (part, &text), "not_an_object", detail);
+        }
+        self.rows.count_parts(u64::from(parts));
+    }
+
+    /// Decodes an object; `part`: its number, where the record holds several. `plain` and `controls` are the scanner's.
+    fn object(
+        &mut self,
+        block: &RecordBlock,
+        record: usize,
+        text: Range<usize>,
+        part: Option<u32>,
+        (plain, controls): (bool, bool),
+        now: i64,
+    ) {
+        let bytes = &block.bytes[..text.end];
+        let mut scanner = Scanner::new(bytes, text.start, &self.index);
+        scanner.space();
+        scanner.plain = plain;
+        scanner.controls = controls;
+        self.rows.begin_part(record, &text, part);
         let mark = self.rows.ledger.mark();
         let Rows {
             plan,
@@ -82,7 +151,12 @@ impl JsonDecoder {
         let (reason, detail) = told(walk.scanner.fault, text.start);
         self.rows.ledger.rollback(mark);
         self.rows.abandon();
-        self.rows.reject(block, record, reason, detail);
+        match part {
+            None => self.rows.reject(block, record, reason, detail),
+            Some(part) => self
+                .rows
+                .reject_part(block, record, (part, &text), reason, detail),
+        }
     }
 }
 
@@ -149,18 +223,22 @@ fn no_object(scanner: &mut Scanner<'_>, start: usize) -> (&'static str, String) 
     });
     let found = match whole {
         Err(Failed) => return told(scanner.fault, start),
-        Ok(kind) => match kind {
-            Kind::Array => "an array",
-            Kind::Text | Kind::Escaped => "a string",
-            Kind::Number => "a number",
-            Kind::Null => "null",
-            _ => "a boolean",
-        },
+        Ok(kind) => named(kind),
     };
     (
         "not_an_object",
         format!("the record is {found}, not an object"),
     )
+}
+
+fn named(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Array => "an array",
+        Kind::Text | Kind::Escaped => "a string",
+        Kind::Number => "a number",
+        Kind::Null => "null",
+        _ => "a boolean",
+    }
 }
 
 /// A fault's reason and detail, with its place counted from the record's start.

@@ -9,7 +9,7 @@ use super::{
     scan::{DEPTH_MAX, Failed, FaultKind, Scanner, place},
 };
 use crate::{
-    coerce::{Clash, Key, Kind, Ledger, Slot, Value, digits},
+    coerce::{Clash, Key, Kind, Ledger, Slot, Spelling, Value, digits},
     decode::{
         names::Found,
         plan::{Node, NodeField},
@@ -150,6 +150,7 @@ impl Walk<'_> {
             // Names are shorter; a longer key is spelled with escapes.
             length: u16::try_from(length).unwrap_or(0),
             rank,
+            spelling: Spelling::Json,
         };
         let field = &self.nodes[node].fields[index as usize];
         let slot = field.slot as usize;
@@ -253,7 +254,7 @@ impl Walk<'_> {
     /// Notes something of where the walk is. Only then its path is spelled out.
     fn at_trail(&mut self, note: impl FnOnce(&mut Ledger)) {
         for key in &*self.trail {
-            key.push(&mut self.ledger.path, self.scanner.text);
+            key.push(&mut self.ledger.path, self.scanner.text, &[]);
         }
         note(self.ledger);
         self.ledger.path.clear();

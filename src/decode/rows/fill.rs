@@ -12,6 +12,10 @@ use crate::{
 /// What coercing some rows takes.
 pub(super) struct Context<'a> {
     pub(super) block: &'a RecordBlock,
+    /// What the slots' places are in.
+    pub(super) bytes: &'a [u8],
+    /// The names that all records have in common.
+    pub(super) names: &'a [String],
     pub(super) ingested_at_micros: i64,
     /// The first row.
     pub(super) first: usize,
@@ -39,7 +43,7 @@ impl Context<'_> {
         slots: &[Slot],
         sink: &mut Sink,
     ) {
-        let bytes = &self.block.bytes[..];
+        let bytes = self.bytes;
         let nested = column.target.is_nested();
         let run = Run {
             slots,
@@ -90,7 +94,7 @@ impl Context<'_> {
             return;
         };
         let held = &of_row[*slot as usize];
-        let bytes = &self.block.bytes[..];
+        let bytes = self.bytes;
         let value = held.value(bytes);
         let mark = sink.ledger.mark();
         let length = column.target.len();
@@ -104,7 +108,7 @@ impl Context<'_> {
             // Rarely something is rescued of its members: only then their path is needed, and spelled out.
             sink.ledger.rollback(mark);
             column.target.truncate(length);
-            push_path(sink.ledger, path, held, bytes);
+            push_path(sink.ledger, path, held, bytes, self.names);
             appended = column.target.append_found(value, &found, sink.ledger);
             pop_path(sink.ledger, path);
         }
@@ -147,7 +151,7 @@ impl Context<'_> {
             match &column.sources[first] {
                 Source::Field { slot, .. } => {
                     let held = &of_row[*slot as usize];
-                    let rest = &self.block.bytes[held.start as usize..];
+                    let rest = &self.bytes[held.start as usize..];
                     let length = (held.end - held.start) as usize;
                     if !column.target.append_common(held.kind, rest, length) {
                         self.coerce_nested(column, first, of_row, row, sink);
@@ -258,7 +262,7 @@ impl Context<'_> {
         let Source::Field { path, .. } = &column.sources[source] else {
             return;
         };
-        push_path(sink.ledger, path, held, &self.block.bytes);
+        push_path(sink.ledger, path, held, self.bytes, self.names);
         self.misfit_at_path(column, value, misfit, row, sink);
         pop_path(sink.ledger, path);
     }
@@ -339,14 +343,20 @@ pub(super) fn chosen(sources: &[Source], slots: &[Slot]) -> Option<usize> {
     })
 }
 
-pub(super) fn push_path(ledger: &mut Ledger, path: &[String], slot: &Slot, bytes: &[u8]) {
+pub(super) fn push_path(
+    ledger: &mut Ledger,
+    path: &[String],
+    slot: &Slot,
+    bytes: &[u8],
+    names: &[String],
+) {
     let Some((_, parents)) = path.split_last() else {
         return;
     };
     for name in parents {
         ledger.path.push_name(name);
     }
-    slot.key.push(&mut ledger.path, bytes);
+    slot.key.push(&mut ledger.path, bytes, names);
 }
 
 pub(super) fn pop_path(ledger: &mut Ledger, path: &[String]) {

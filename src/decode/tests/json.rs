@@ -215,3 +215,47 @@ fn more_rows_than_are_coerced_at_a_time() {
         }
     }
 }
+
+#[test]
+fn an_array_of_objects_is_several_records() {
+    let mut dataset = dataset(
+        Format::Json,
+        vec![column("a", "int"), column("raw", "string")],
+    );
+    dataset.columns[1].from = vec![field("$raw")];
+    dataset.columns[0].required = true;
+    let text =
+        "[{\"a\":1}, 5,\"x\" ,{\"b\":\"\\n\"},{\"a\":2}]\n[]\n[1,2]\n{\"a\":3}\n[{\"a\":4}\n";
+    let decoded = decode(&dataset, text);
+    assert_eq!(
+        rows(&decoded.rows),
+        [
+            json!({"a": 1, "raw": "{\"a\":1}"}),
+            json!({"a": 2, "raw": "{\"a\":2}"}),
+            json!({"a": 3, "raw": "{\"a\":3}"}),
+        ]
+    );
+    let rejects: Vec<_> = decoded
+        .rejects
+        .iter()
+        .map(|one| {
+            let record = std::str::from_utf8(&one.record).unwrap();
+            (one.position, one.index, one.reason, record)
+        })
+        .collect();
+    assert_eq!(
+        rejects,
+        [
+            (0, 1, "not_an_object", "5"),
+            (0, 2, "not_an_object", "\"x\""),
+            (0, 3, "missing_required", "{\"b\":\"\\n\"}"),
+            (37, 0, "not_an_object", "[]"),
+            (40, 0, "not_an_object", "[1,2]"),
+            (54, 0, "invalid_json", "[{\"a\":4}"),
+        ]
+    );
+    assert_eq!(
+        (decoded.counts.records_read, decoded.counts.source_records),
+        (9, 5)
+    );
+}

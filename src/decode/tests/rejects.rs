@@ -76,7 +76,7 @@ fn invalid_json_says_where_and_what() {
 fn what_is_json_but_no_object() {
     for line in [
         "[]",
-        "[{\"a\":1}]",
+        "[1,[{\"a\":1}]]",
         "\"x\"",
         "42",
         "null",

@@ -69,6 +69,7 @@ pub(crate) fn dataset(format: Format, columns: Vec<Column>) -> Dataset {
         project: None,
         owner: None,
         format,
+        multiline: None,
         columns,
         partition_by: Vec::new(),
         sort_by: Vec::new(),
@@ -249,6 +250,7 @@ pub(crate) fn block(text: impl AsRef<[u8]>) -> RecordBlock {
         records,
         oversize: Vec::new(),
         messages: None,
+        header: None,
         identity: SourceIdentity::StandardInput,
     }
 }

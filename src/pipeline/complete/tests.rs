@@ -71,6 +71,7 @@ fn block(source: u64, times_ms: &[Option<i64>]) -> RecordBlock {
             of_records: times_ms.iter().map(message).collect(),
             ..Messages::default()
         })),
+        header: None,
         identity: kafka(),
     }
 }

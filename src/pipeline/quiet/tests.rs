@@ -129,6 +129,7 @@ fn block(number: i32, end: u64, has_record: bool) -> RecordBlock {
         records: vec![record; usize::from(has_record)],
         oversize: Vec::new(),
         messages: None,
+        header: None,
         identity: SourceIdentity::Kafka(identity("web", number)),
     }
 }

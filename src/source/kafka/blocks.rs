@@ -120,6 +120,7 @@ impl PartitionBlocks {
                 records: Vec::new(),
                 oversize: Vec::new(),
                 messages: Some(Box::default()),
+                header: None,
                 identity,
             });
         };
@@ -133,6 +134,7 @@ impl PartitionBlocks {
                 parts: filling.parts.into(),
                 ..filling.messages
             })),
+            header: None,
             identity,
         })
     }

@@ -3,6 +3,7 @@
 mod changes;
 mod compressed;
 mod expand;
+mod framing;
 mod identify;
 mod local;
 mod properties;

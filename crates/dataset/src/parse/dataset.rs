@@ -1,13 +1,13 @@
 //! A dataset file.
 
 use super::{
-    Values, columns, complete, layout, parse_toml, policies,
+    Values, columns, complete, format, layout, parse_toml, policies,
     report::Report,
-    section::{Entry, Section, Text},
+    section::{Entry, Section},
     source,
 };
 use crate::{
-    Dataset, Diagnostics, Format, Profile, TableName, UnknownFields,
+    Dataset, Diagnostics, Format, Profile, SourceSpec, TableName, UnknownFields,
     keys::{DATASET_KEYS, is_not_supported_yet},
     names, suggest,
 };
@@ -18,20 +18,6 @@ const RESCUED: &str = "_rescued";
 /// Deeper namespaces are paths; Hive Metastore takes one level.
 const NAMESPACE_LEVELS_MAX: usize = 8;
 const LABEL_BYTES_MAX: usize = 256;
-
-/// Formats that are read, and those that are known and not read yet.
-const FORMATS: [&str; 10] = [
-    "json",
-    "raw",
-    "csv",
-    "tsv",
-    "logfmt",
-    "syslog",
-    "common_log",
-    "combined_log",
-    "regex",
-    "grok",
-];
 
 /// Reads a dataset file.
 ///
@@ -56,7 +42,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     let table = table_name(root, name.as_deref(), report);
     let format = root
         .get("format")
-        .map_or(Some(Format::Json), |entry| format(&entry, report));
+        .map_or(Some(Format::Json), |entry| format::format(&entry, report));
     let profile = root
         .get("profile")
         .map_or(Some(Profile::default()), |entry| profile_of(&entry, report));
@@ -66,9 +52,18 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     let sort_by = layout::sort_by(root, &found, report);
     let unknown_fields = unknown_fields(root, report);
     let source = source::source(root, name.as_deref(), report);
+    if let (Some(Format::Separated(options)), Some(SourceSpec::Kafka(_))) = (&format, &source)
+        && options.header
+    {
+        let at = root.get("format").map_or(0, |entry| entry.at);
+        let help = "name the cells: `columns = [\"time\", \"host\"]` in `format`";
+        let message = "`[source.kafka]`: a message has no header that would name its cells";
+        report.error(at, message, Some(help.to_owned()));
+    }
     let checkpoint = policies::checkpoint(root, report);
     let complete = complete::complete(root, &found, report);
     let limits = policies::limits(root, report);
+    let multiline = format::multiline(root, format.as_ref(), limits, report);
     let properties = policies::properties(root, report);
     let catalog = plain_name(root, "catalog", report);
     let project = label(root, "project", report);
@@ -80,6 +75,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
         project,
         owner,
         format: format?,
+        multiline,
         columns: found
             .into_iter()
             .map(|one| one.column)
@@ -214,71 +210,6 @@ fn dead_letters_help() -> String {
         "`<table>{}` is made beside each table for what cannot be a row",
         names::DEAD_LETTERS_SUFFIX
     )
-}
-
-/// `format = "json"` or `format = { type = "json" }`.
-fn format<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> Option<Format> {
-    if let Some(section) = entry.as_section("format") {
-        let Some(kind) = section.get("type") else {
-            report.error(
-                entry.at,
-                "`format` has no `type`",
-                Some("`format = { type = \"json\" }`".to_owned()),
-            );
-            return None;
-        };
-        let format = format_type(
-            &kind.text("a format's name, such as \"json\"", report)?,
-            report,
-        );
-        if format.is_some() {
-            // The options of a format that is not read yet are no mistakes of their own.
-            section.check_keys(DATASET_KEYS, report);
-        }
-        return format;
-    }
-    format_type(
-        &entry.text(
-            "a format's name, such as \"json\", or a table with its options",
-            report,
-        )?,
-        report,
-    )
-}
-
-fn format_type(text: &Text<'_>, report: &mut Report<'_>) -> Option<Format> {
-    let supported = || {
-        suggest::listed(
-            FORMATS
-                .into_iter()
-                .filter(|one| !is_not_supported_yet("format", Some(one))),
-        )
-    };
-    match text.value {
-        "json" => return Some(Format::Json),
-        "raw" => return Some(Format::Raw),
-        value if is_not_supported_yet("format", Some(value)) => {
-            let message = format!("`format = \"{value}\"` is not supported yet");
-            report.error(
-                text.at,
-                message,
-                Some(format!("formats that are: {}", supported())),
-            );
-        }
-        value => {
-            let near = match value.to_lowercase().as_str() {
-                "ndjson" | "jsonl" | "jsonlines" | "json_lines" => Some("json"),
-                "text" | "plain" | "lines" | "line" | "none" => Some("raw"),
-                _ => suggest::nearest(value, FORMATS),
-            };
-            let help = near.map_or_else(
-                || format!("formats are {}", supported()),
-                |near| format!("did you mean `{near}`?"),
-            );
-            report.error(text.at, format!("unknown format `{value}`"), Some(help));
-        }
-    }
-    None
 }
 
 /// A coercion profile, of the dataset or of a column.

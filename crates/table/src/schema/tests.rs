@@ -43,6 +43,7 @@ fn dataset(columns: Vec<Column>) -> Dataset {
         project: None,
         owner: None,
         format: Format::Json,
+        multiline: None,
         columns,
         partition_by: Vec::new(),
         sort_by: Vec::new(),

@@ -282,3 +282,76 @@ fn a_file_says_its_own_name() {
     assert_eq!(stated_name("["), None);
     assert_eq!(stated_name(""), None);
 }
+
+#[test]
+fn records_of_several_lines() {
+    let multiline = |section: &str| {
+        let text = format!("columns = [{{ name = \"a\", type = \"string\" }}]\n{section}");
+        crate::parse_dataset(&text, "f.toml", "f")
+            .unwrap()
+            .multiline
+            .unwrap()
+    };
+    let found = multiline("[multiline]\nstart = '^\\d{4}-'");
+    assert_eq!(
+        (found.start.as_str(), found.lines_max, found.bytes_max),
+        ("^\\d{4}-", 1000, 1 << 20)
+    );
+    let found = multiline("multiline = { start = 'x', lines_max = 5, bytes_max = \"1KiB\" }");
+    assert_eq!((found.lines_max, found.bytes_max), (5, 1024));
+}
+
+#[test]
+fn formats() {
+    let format = |format: &str| {
+        let text = format!("columns = [{{ name = \"a\", type = \"string\" }}]\nformat = {format}");
+        crate::parse_dataset(&text, "f.toml", "f").unwrap().format
+    };
+    let cells = crate::Separated {
+        delimiter: b',',
+        quote: Some(b'"'),
+        escapes: false,
+        header: true,
+        columns: Vec::new(),
+    };
+    assert_eq!(format("\"csv\""), Format::Separated(cells.clone()));
+    assert_eq!(
+        format("{ type = \"csv\", delimiter = \"\\t\", quote = false, columns = [\"x\", \"\"] }"),
+        Format::Separated(crate::Separated {
+            delimiter: b'\t',
+            quote: None,
+            header: false,
+            columns: vec!["x".to_owned(), String::new()],
+            ..cells.clone()
+        })
+    );
+    assert_eq!(
+        format("{ type = \"tsv\", escapes = true, header = false }"),
+        Format::Separated(crate::Separated {
+            delimiter: b'\t',
+            quote: None,
+            escapes: true,
+            header: false,
+            ..cells
+        })
+    );
+    assert_eq!(
+        format("{ type = \"syslog\", year = \"ingested_at\" }"),
+        Format::Syslog(crate::Syslog {
+            year_of_ingestion: true
+        })
+    );
+    for (name, expected) in [
+        ("logfmt", Format::Logfmt),
+        ("common_log", Format::CommonLog),
+        ("combined_log", Format::CombinedLog),
+    ] {
+        assert_eq!(format(&format!("\"{name}\"")), expected);
+    }
+    let Format::Pattern(pattern) = format(
+        "{ type = \"grok\", pattern = \"%{ID:id} %{WORD:w}\", patterns = { ID = 'i\\d+' } }",
+    ) else {
+        panic!("a pattern");
+    };
+    assert_eq!(pattern.names(), ["id", "w"]);
+}
