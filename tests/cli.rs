@@ -14,6 +14,8 @@ mod fail_closed;
 mod finished;
 #[path = "cli/follow.rs"]
 mod follow;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/init.rs"]
 mod init;
 #[path = "cli/inputs.rs"]

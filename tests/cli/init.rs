@@ -98,7 +98,7 @@ fn text_becomes_one_column_and_says_so() {
     let ended = user.run(&["init", "dpkg.log"]);
     let told = &ended.succeeded().stdout;
     assert!(told.contains("2 columns from 2 lines"), "{told}");
-    assert!(told.contains("not JSON lines"), "{told}");
+    assert!(told.contains("no format that frazil knows"), "{told}");
     assert!(!told.contains("jq"), "{told}");
     user.file("pretty.json", "{\n  \"a\": 1\n}\n");
     let ended = user.run(&["init", "pretty.json"]);

@@ -80,6 +80,22 @@ pub(super) fn columns(fields: &Fields, records: u64) -> (Vec<GuessedColumn>, usi
     (columns, left)
 }
 
+/// A text column for each field.
+pub(super) fn text_columns<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<GuessedColumn> {
+    let mut taken = HashSet::from(RESERVED.map(str::to_owned));
+    let columns = fields.take(COLUMNS_MAX).map(|field| {
+        let name = unique(column_name(field), &mut taken);
+        GuessedColumn {
+            from: (name != *field).then(|| field_reference(field)),
+            name,
+            column_type: "string".to_owned(),
+            parse: None,
+            note: None,
+        }
+    });
+    columns.collect()
+}
+
 /// `field` with all but letters, digits and `_` replaced, since engines quote or refuse the rest.
 fn column_name(field: &str) -> String {
     let inner = field.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');

@@ -1,10 +1,14 @@
 //! `frazil init`: a dataset file, inferred from a sample.
 //!
-//! Every line of the sample fits the columns that come out: nothing of it is rescued. What the
-//! sample does not show, a person adds.
+//! Every record of the sample fits the columns that come out: nothing of it is rescued. What the
+//! sample does not show, a person adds. JSON is looked at as such; every other format is tried by its decoder.
 
 mod guess;
+mod lines;
 mod seen;
+mod text;
+mod times;
+mod trial;
 
 use std::{
     fs,
@@ -30,6 +34,7 @@ const SAMPLE_LINES_MAX: u64 = 100_000;
 
 /// Write schemas/<NAME>.toml, inferred from a sample
 ///
+/// Tries each format: JSON, CSV, TSV, logfmt, syslog, access logs, and lines that begin with a time.
 /// Looks at up to 100,000 lines (32 MiB) of the sample and writes a dataset file whose columns take
 /// every value in them. It is a start: read it, rename, require, and then ask `frazil check`.
 #[derive(Debug, clap::Args)]
@@ -80,7 +85,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context, out: &mut Output) -> anyho
         out.json(&json!({
             "dataset": name,
             "path": path,
-            "format": draft.format,
+            "format": draft.kind,
             "records": sample.records,
             "columns": draft.columns.iter().map(|column| &column.name).collect::<Vec<_>>(),
         }))?;
@@ -193,6 +198,8 @@ struct Sample {
     begins_as_json: bool,
     /// Whether the sample goes on.
     cut: bool,
+    /// All of its whole lines.
+    text: Vec<u8>,
 }
 
 impl Sample {
@@ -237,6 +244,7 @@ impl Sample {
             lines: 0,
             begins_as_json: false,
             cut: false,
+            text: Vec::new(),
         };
         let mut line = Vec::new();
         let mut number = 0;
@@ -253,6 +261,7 @@ impl Sample {
             {
                 return Ok(read);
             }
+            read.text.extend_from_slice(&line);
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             let text = if number == 1 {
@@ -302,7 +311,11 @@ struct Draft {
     /// What it was made from: `2,000 records`.
     of: String,
     head: Vec<String>,
-    format: &'static str,
+    /// The format's name, and as the file has it.
+    kind: &'static str,
+    format: String,
+    /// What the first line of a record of several matches.
+    start: Option<String>,
     columns: Vec<GuessedColumn>,
     partition_by: Option<String>,
     notes: Vec<String>,
@@ -312,7 +325,7 @@ impl Draft {
     fn of(sample: &Sample, name: &str) -> Self {
         // Half a file that is no JSON is no JSON file with some mistakes.
         if sample.records == 0 || sample.odd_lines * 2 > sample.lines {
-            return Self::raw(sample, name);
+            return text::draft(sample, name).unwrap_or_else(|| Self::raw(sample, name));
         }
         let (columns, left) = guess::columns(&sample.root.fields, sample.records);
         let time = columns.iter().find(|column| column.is_time());
@@ -347,7 +360,9 @@ impl Draft {
                 "No column is required: with `required = true`, a record without it becomes a dead letter.".to_owned(),
                 "Fields without a column are kept in the column `_rescued`.".to_owned(),
             ],
-            format: "json",
+            kind: "json",
+            format: quoted("json"),
+            start: None,
             columns,
             partition_by,
             notes,
@@ -362,7 +377,7 @@ impl Draft {
             parse: None,
             note: None,
         };
-        let mut notes = vec!["the sample is not JSON lines: each line becomes one text".to_owned()];
+        let mut notes = vec!["the sample is of no format that frazil knows: each line becomes one text; `regex` or `grok` would take it apart".to_owned()];
         if sample.begins_as_json && sample.records == 0 {
             notes.push(
                 "if it is one JSON document over many lines, `jq -c .` makes lines of it; then run init again".to_owned(),
@@ -373,7 +388,9 @@ impl Draft {
             head: vec![format!(
                 "{name}: lines of text, kept as they are, with the time at which frazil read them."
             )],
-            format: "raw",
+            kind: "raw",
+            format: quoted("raw"),
+            start: None,
             columns: vec![
                 column("line", "$raw", "string"),
                 column("ingested_at", "$ingested_at", "timestamptz"),
@@ -384,39 +401,47 @@ impl Draft {
     }
 
     fn render(&self) -> String {
-        let mut lines: Vec<String> = self
-            .head
-            .iter()
-            .chain(&self.notes)
-            .map(|line| format!("# {line}"))
-            .collect();
-        lines.push(format!("format = {}", quoted(self.format)));
-        lines.extend(
-            self.partition_by
-                .as_ref()
-                .map(|partition| format!("partition_by = [{}]", quoted(partition))),
-        );
-        lines.push("columns = [".to_owned());
-        for column in &self.columns {
-            let mut keys = vec![
-                ("name", column.name.as_str()),
-                ("type", column.column_type.as_str()),
-            ];
-            keys.extend(column.from.as_deref().map(|from| ("from", from)));
-            keys.extend(column.parse.map(|parse| ("parse", parse)));
-            let keys: Vec<_> = keys
-                .into_iter()
-                .map(|(key, value)| format!("{key} = {}", quoted(value)))
-                .collect();
-            let note = column
-                .note
-                .as_ref()
-                .map_or(String::new(), |note| format!("  # {note}"));
-            lines.push(format!("  {{ {} }},{note}", keys.join(", ")));
-        }
-        lines.push("]\n".to_owned());
-        lines.join("\n")
+        let head: Vec<&String> = self.head.iter().chain(&self.notes).collect();
+        render(
+            &head,
+            (&self.format, self.start.as_deref()),
+            self.partition_by.as_deref(),
+            &self.columns,
+        )
     }
+}
+
+/// A dataset file.
+fn render(
+    head: &[&String],
+    (format, start): (&str, Option<&str>),
+    partition_by: Option<&str>,
+    columns: &[GuessedColumn],
+) -> String {
+    let mut lines: Vec<String> = head.iter().map(|line| format!("# {line}")).collect();
+    lines.push(format!("format = {format}"));
+    lines.extend(start.map(|start| format!("multiline = {{ start = '{start}' }}")));
+    lines.extend(partition_by.map(|by| format!("partition_by = [{}]", quoted(by))));
+    lines.push("columns = [".to_owned());
+    for column in columns {
+        let mut keys = vec![
+            ("name", column.name.as_str()),
+            ("type", column.column_type.as_str()),
+        ];
+        keys.extend(column.from.as_deref().map(|from| ("from", from)));
+        keys.extend(column.parse.map(|parse| ("parse", parse)));
+        let keys: Vec<_> = keys
+            .into_iter()
+            .map(|(key, value)| format!("{key} = {}", quoted(value)))
+            .collect();
+        let note = column
+            .note
+            .as_ref()
+            .map_or(String::new(), |note| format!("  # {note}"));
+        lines.push(format!("  {{ {} }},{note}", keys.join(", ")));
+    }
+    lines.push("]\n".to_owned());
+    lines.join("\n")
 }
 
 /// `text` as a TOML basic string.

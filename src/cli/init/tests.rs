@@ -36,8 +36,8 @@ columns = [
 
 #[test]
 fn lines_of_text_become_one_column() {
-    let draft = draft("2024-05-01 startup\n2024-05-01 upgrade\n");
-    assert_eq!(draft.format, "raw");
+    let draft = draft("startup of it\nupgrade of it\n");
+    assert_eq!(draft.kind, "raw");
     assert!(
         draft
             .render()
@@ -48,7 +48,7 @@ fn lines_of_text_become_one_column() {
 #[test]
 fn a_few_lines_that_are_no_json_are_noted() {
     let draft = draft("{\"a\":1}\n\u{1}\n{\"a\":2}\n{\"a\":3}");
-    assert_eq!(draft.format, "json");
+    assert_eq!(draft.kind, "json");
     assert!(
         draft.notes[0].contains("the first is line 2"),
         "{:?}",
@@ -84,4 +84,86 @@ fn a_name_is_the_files() {
 #[test]
 fn text_is_quoted_as_toml_wants_it() {
     assert_eq!(quoted("a\"b\\c\n\u{7f}"), r#""a\"b\\c\u000A\u007F""#);
+}
+
+#[test]
+fn each_format_is_recognised_by_what_it_makes_of_the_sample() {
+    let repeated = |line: &str| format!("{line}\n").repeat(3);
+    for (sample, kind, columns) in [
+        (
+            "time,host,status\n2024-05-01T10:00:00Z,a,200\n2024-05-01T10:00:01Z,\"b\nc\",404\n"
+                .to_owned(),
+            "csv",
+            "time timestamptz, host string, status long",
+        ),
+        (
+            "a;b c\n1;x\n2;y\n".to_owned(),
+            "csv",
+            "a long, b_c string, ingested_at timestamptz",
+        ),
+        (
+            "x\ty\n1.5\ttrue\n2\tfalse\n".to_owned(),
+            "tsv",
+            "x double, y boolean, ingested_at timestamptz",
+        ),
+        (
+            repeated("ts=2024-05-01T10:00:00Z level=info msg=\"a b\" n=1"),
+            "logfmt",
+            "ts timestamptz, level string, msg string, n long",
+        ),
+        (
+            repeated(
+                "::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5 \"-\" \"curl\"",
+            ),
+            "combined_log",
+            "host string, time timestamptz, method string, path string, protocol string, status long, bytes long, user_agent string",
+        ),
+        (
+            repeated("::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 5"),
+            "common_log",
+            "host string, time timestamptz, method string, path string, protocol string, status long, bytes long",
+        ),
+        (
+            repeated("Jun 14 15:16:01 combo sshd[19939]: failure"),
+            "syslog",
+            "timestamp string, hostname string, app_name string, proc_id long, message string, ingested_at timestamptz",
+        ),
+        (
+            repeated("<34>1 2003-10-11T22:14:15Z h su - ID47 - failed"),
+            "syslog",
+            "time timestamptz, facility string, severity string, version long, hostname string, app_name string, msg_id string, message string",
+        ),
+        (
+            repeated("[Sun Dec 04 04:47:44 2005] [notice] workerEnv.init() ok"),
+            "regex",
+            "time timestamp, level string, message string",
+        ),
+        (
+            repeated("2015-07-29 17:41:44,747 - INFO  [Peer[myid=1]/0:0@774] - time out: 3200"),
+            "regex",
+            "time timestamp, level string, thread string, message string",
+        ),
+        (
+            repeated(
+                "2015-10-18 18:01:47,978 ERROR [main] a.B: failed\n\tat a.B.c(B.java:5)\n\tat a.B.d(B.java:7)",
+            ),
+            "regex",
+            "time timestamp, level string, thread string, logger string, message string",
+        ),
+    ] {
+        let draft = draft(&sample);
+        let found: Vec<String> = draft
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.column_type))
+            .collect();
+        assert_eq!(
+            (draft.kind, found.join(", ").as_str()),
+            (kind, columns),
+            "{sample}"
+        );
+        let text = draft.render();
+        frazil_dataset::parse_dataset(&text, "f", "f")
+            .unwrap_or_else(|error| panic!("{}", error.render()));
+    }
 }
