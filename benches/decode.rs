@@ -1,5 +1,5 @@
-//! Decode and coerce alone, beside arrow-json's reader and a bare lazy walk, on the same bytes in the same run; and each
-//! format, with the fields of the same records.
+//! Decode and coerce alone, and with deduplication behind it, beside arrow-json's reader and a bare lazy walk, on the
+//! same bytes in the same run; and each format, with the fields of the same records.
 //!
 //!     cargo bench --bench decode -- [rows, default 200000] [rounds, default 5]
 //!     cargo bench --bench decode -- --formats [rows] [rounds]
@@ -13,11 +13,12 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use frazil::{
     decode::decoder,
+    dedup::{Dedup, DedupGuards},
     record::{RecordBlock, RecordSpan, SourceInfo},
 };
 use frazil_dataset::{
-    CheckpointPolicy, Dataset, Format, Limits, OverLimit, Profile, Share, TableName, UnknownFields,
-    parse_dataset,
+    CheckpointPolicy, Dataset, DedupKey, DedupPolicy, Format, Limits, OverLimit, Profile, Share,
+    TableName, UnknownFields, parse_dataset,
 };
 use frazil_table::{
     schema::{arrow_schema, table_schema},
@@ -33,6 +34,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What the source hands over at a time.
 const BLOCK_BYTES: usize = 1 << 20;
+
+/// After all times of the corpus.
+const NOW_MICROS: i64 = 2_000_000_000_000_000;
 
 fn main() {
     let numbers: Vec<usize> = std::env::args()
@@ -57,18 +61,19 @@ fn main() {
         return;
     }
     let blocks = blocks(&Bytes::from(text));
-    let mut best = [f64::MAX; 3];
+    let mut best = [f64::MAX; 4];
     // For a profile: --alone
     let alone = std::env::args().any(|one| one == "--alone");
     for _ in 0..rounds {
         let ours = measure(|| with_frazil(&blocks, &schema));
         let seconds = if alone {
-            [ours, ours, ours]
+            [ours, ours, ours, ours]
         } else {
             [
                 ours,
                 measure(|| with_arrow_json(&blocks, &schema)),
                 measure(|| with_lazy_walk(&blocks)),
+                measure(|| with_dedup(&blocks, &schema)),
             ]
         };
         for (best, seconds) in best.iter_mut().zip(seconds) {
@@ -76,8 +81,12 @@ fn main() {
         }
     }
     let million = 1e6 / rows as f64;
-    let [ours, arrow, walk] = best.map(|seconds| seconds * million);
+    let [ours, arrow, walk, dedup] = best.map(|seconds| seconds * million);
     println!("frazil decode and coerce  {ours:.3} CPU-s a million records");
+    println!(
+        "with deduplication        {dedup:.3}   {:.2} times ours",
+        dedup / ours
+    );
     println!(
         "arrow-json reader         {arrow:.3}   {:.2} times ours",
         arrow / ours
@@ -137,6 +146,32 @@ fn with_frazil(blocks: &[RecordBlock], schema: &SchemaRef) -> usize {
         let decoded = decoder.decode(block, 0);
         assert_eq!(decoded.rejects, []);
         assert_eq!(decoded.counts.rows_rescued, 0);
+        rows += decoded.rows.num_rows();
+    }
+    rows
+}
+
+/// The same rows looked up by `request_id`, of which all are the first.
+fn with_dedup(blocks: &[RecordBlock], schema: &SchemaRef) -> usize {
+    let dataset = dataset();
+    let policy = DedupPolicy {
+        key: DedupKey::Columns(vec!["request_id".to_owned()]),
+        time: "@timestamp".to_owned(),
+        window: Duration::from_hours(24 * 366),
+        memory_bytes_max: 1 << 30,
+    };
+    let guards = DedupGuards::default();
+    let dedup = Dedup::new(&dataset.table, &policy, schema.clone(), [7; 16], guards);
+    let mut dedup = Arc::new(dedup)
+        .worker(dataset.rescued.as_deref())
+        .expect("the schema has the key");
+    let mut decoder = decoder(&dataset, schema).expect("the schema is supported");
+    let mut rows = 0;
+    for (number, block) in blocks.iter().enumerate() {
+        let mut decoded = decoder.decode(block, 0);
+        let keys = dedup.keys(&decoded).expect("the rows have the key");
+        let unchecked = dedup.drop_duplicates(&mut decoded, &keys, number as u64, NOW_MICROS);
+        assert_eq!(unchecked.expect("rows can be filtered"), 0);
         rows += decoded.rows.num_rows();
     }
     rows
@@ -289,6 +324,7 @@ fn dataset() -> Dataset {
             records: u64::MAX,
         },
         complete: None,
+        dedup: None,
         limits: Limits {
             dead_letters_max: Share(0.5),
             window: Duration::from_mins(5),

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod coerce;
 pub mod decode;
+pub mod dedup;
 pub mod metrics;
 pub mod pipeline;
 pub mod record;

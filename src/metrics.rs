@@ -80,7 +80,7 @@ struct Metrics {
     heartbeat: GaugeVec,
 }
 
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     (
         "frazil_rows_rescued_total",
         "Committed rows with a value that found no column",
@@ -100,9 +100,13 @@ const COUNTERS: [(&str, &str); 7] = [
     ),
     ("frazil_data_files_total", "Data files committed"),
     ("frazil_failures_total", "Sessions ended by an error"),
+    (
+        "frazil_dedup_unchecked_total",
+        "Rows written without a look for duplicates: outside of the window of [dedup], or without a time",
+    ),
 ];
 
-const GAUGES: [(&str, &str); 14] = [
+const GAUGES: [(&str, &str); 17] = [
     (
         "frazil_checkpoint_interval_seconds",
         "The most between two checkpoints while records come",
@@ -148,6 +152,15 @@ const GAUGES: [(&str, &str); 14] = [
     (
         "frazil_complete_through_timestamp_seconds",
         "The event time up to which the table is complete",
+    ),
+    (
+        "frazil_dedup_keys",
+        "Keys that the window of deduplication holds",
+    ),
+    ("frazil_dedup_bytes", "The memory that they take"),
+    (
+        "frazil_dedup_window_seconds",
+        "How long the window is: less than [dedup] window where its memory made it so",
     ),
     (
         "frazil_dataset_ready",
@@ -290,6 +303,8 @@ impl Metrics {
         add("frazil_fences_total", progress.fences);
         add("frazil_data_files_total", committed.data_files);
         add("frazil_failures_total", progress.failures);
+        let unchecked = progress.dedup.map_or(0, |dedup| dedup.unchecked);
+        add("frazil_dedup_unchecked_total", unchecked);
     }
 
     fn measure(&self, of: &[&str; 2], progress: &Progress, now_micros: i64) {
@@ -329,6 +344,11 @@ impl Metrics {
         }
         if let Some(micros) = progress.complete_through_micros {
             set("frazil_complete_through_timestamp_seconds", seconds(micros));
+        }
+        if let Some(dedup) = &progress.dedup {
+            set("frazil_dedup_keys", dedup.keys as f64);
+            set("frazil_dedup_bytes", dedup.bytes as f64);
+            set("frazil_dedup_window_seconds", dedup.window_seconds);
         }
         set(
             "frazil_dataset_ready",

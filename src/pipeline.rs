@@ -35,7 +35,10 @@ use frazil_table::{catalog::Catalog, data_file::MemoryBudget};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::source::{Compute, FileSystem, SourceError};
+use crate::{
+    dedup::{Dedup, DedupGuards},
+    source::{Compute, FileSystem, SourceError},
+};
 
 pub use error::WriteError;
 pub use kafka::{Connect, KafkaInput};
@@ -109,6 +112,9 @@ pub struct WriteJob {
     pub accept_dead_letters: bool,
     /// Where reading runs: threads in life, inline in simulation.
     pub compute: Compute,
+    /// For simulations.
+    #[doc(hidden)]
+    pub dedup_guards: DedupGuards,
 }
 
 /// What a run did, beside what its [`Progress`] counted.
@@ -261,6 +267,8 @@ struct Remembered {
     has_ended: bool,
     /// The dead letters of its last checkpoints.
     limit: Option<Arc<Mutex<DeadLetterLimit>>>,
+    /// The last session's window, where a control keeps it.
+    dedup: Option<Arc<Dedup>>,
 }
 
 impl Remembered {

@@ -4,6 +4,8 @@
 
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/dedup.rs"]
+mod dedup;
 #[path = "cli/deployments.rs"]
 mod deployments;
 #[path = "cli/doctor.rs"]

@@ -43,6 +43,8 @@ struct Scene {
     starts: u32,
     /// The latest moment of a kill after a start.
     most: Duration,
+    /// Whether every other number comes again, and is to be dropped.
+    doubles: bool,
 }
 
 impl Scene {
@@ -55,6 +57,7 @@ impl Scene {
             kills: 0,
             starts: 0,
             most: Duration::ZERO,
+            doubles: false,
         }
     }
 
@@ -73,10 +76,14 @@ impl Scene {
             };
             writeln!(
                 text,
-                "{{\"n\":{n},\"v\":\"{v}\",\"pad\":\"{:0>64}\"}}",
+                "{{\"n\":{n},\"t\":{n},\"v\":\"{v}\",\"pad\":\"{:0>64}\"}}",
                 n * 7
             )
             .unwrap();
+            if self.doubles && n % 2 == 0 {
+                let again = n / 2;
+                writeln!(text, "{{\"n\":{again},\"t\":{again},\"again\":true}}").unwrap();
+            }
         }
         let path = self.path().join("numbers.ndjson");
         let mut file = OpenOptions::new()
@@ -105,6 +112,25 @@ records = 500
 dead_letters_max = "100%"
 "#
         );
+        fs::write(self.path().join("schemas/numbers.toml"), definition).unwrap();
+    }
+
+    /// With a window that all numbers are within.
+    fn define_dedup(&self) {
+        let definition = r#"
+format = "json"
+unknown_fields = "ignore"
+columns = [
+  { name = "number", type = "long", from = "n" },
+  { name = "time", type = "timestamptz", from = "t", parse = "epoch_ms" },
+]
+[checkpoint]
+records = 500
+[dedup]
+key = ["number"]
+time = "time"
+window = "1h"
+"#;
         fs::write(self.path().join("schemas/numbers.toml"), definition).unwrap();
     }
 
@@ -174,10 +200,10 @@ dead_letters_max = "100%"
     }
 
     /// The last start, undisturbed, and then the count of each number.
-    fn check(&self, seed: u64) {
+    fn check(&self, seed: u64, kills: u32) {
         self.each_once(seed);
         assert!(
-            self.kills >= KILLS,
+            self.kills >= kills,
             "only {} kills in {} starts hit a living writer",
             self.kills,
             self.starts
@@ -229,7 +255,7 @@ fn each_number_is_there_once_though_the_writer_is_killed() {
         std::thread::sleep(moment(&mut random, scene.most));
         scene.kill(writer);
     }
-    scene.check(SEED);
+    scene.check(SEED, KILLS);
 }
 
 #[test]
@@ -246,7 +272,7 @@ fn each_number_is_there_once_though_two_writers_of_one_file_are_killed() {
         std::thread::sleep(moment(&mut random, scene.most / 4));
         scene.kill(other);
     }
-    scene.check(SEED + 1);
+    scene.check(SEED + 1, KILLS);
 }
 
 #[test]
@@ -262,5 +288,24 @@ fn each_number_is_row_or_dead_letter_once_though_the_definition_changes_at_each_
         std::thread::sleep(moment(&mut random, scene.most));
         scene.kill(writer);
     }
-    scene.check(SEED + 2);
+    scene.check(SEED + 2, KILLS);
+}
+
+/// Kills where each start also reads the window back from the table.
+const DEDUP_KILLS: u32 = 60;
+
+#[test]
+fn each_number_is_there_once_though_every_other_comes_again() {
+    let mut random = StdRng::seed_from_u64(SEED + 3);
+    let mut scene = Scene::new();
+    scene.doubles = true;
+    scene.define_dedup();
+    scene.measure();
+    while scene.kills < DEDUP_KILLS && scene.starts < 4 * DEDUP_KILLS {
+        scene.grow(LINES_A_START);
+        let writer = scene.writer();
+        std::thread::sleep(moment(&mut random, scene.most));
+        scene.kill(writer);
+    }
+    scene.check(SEED + 3, DEDUP_KILLS);
 }

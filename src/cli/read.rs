@@ -1,56 +1,18 @@
 //! Tables as the `iceberg` crate reads them.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use frazil_table::{
     catalog::LoadedTable,
     dead_letters::APPLIED,
     error::{TableError, TableErrorKind},
+    scan,
     state::{State, StateError, wire},
-    storage::iceberg_io,
 };
-use iceberg::{
-    NamespaceIdent, Runtime, TableIdent,
-    spec::{TableMetadata, TableMetadataRef},
-    table::Table,
-};
+use iceberg::table::Table;
 
 /// The table for a scan, by its current columns. Needs a Tokio runtime.
 pub(crate) fn scannable(loaded: &LoadedTable) -> anyhow::Result<Table> {
-    let namespace = NamespaceIdent::from_vec(loaded.name.namespace.clone())?;
-    Table::builder()
-        .identifier(TableIdent::new(namespace, loaded.name.table.clone()))
-        .metadata(by_current_schema(&loaded.metadata)?)
-        .metadata_location(loaded.metadata_location.clone())
-        .file_io(iceberg_io::file_io(Arc::clone(&loaded.storage)))
-        .runtime(Runtime::try_current()?)
-        .readonly(true)
-        .build()
-        .with_context(|| format!("read table {}", loaded.name))
-}
-
-/// The metadata with its current snapshot under the current schema. The crate scans by the schema
-/// that the snapshot was written with, in which a column that was added or renamed since is missing;
-/// readers of Iceberg tables expect the current one. Only ever for reading: this is never written.
-fn by_current_schema(metadata: &TableMetadataRef) -> anyhow::Result<TableMetadataRef> {
-    let current = metadata.current_schema_id();
-    let Some(snapshot) = metadata.current_snapshot() else {
-        return Ok(Arc::clone(metadata));
-    };
-    if snapshot.schema_id().is_none_or(|id| id == current) {
-        return Ok(Arc::clone(metadata));
-    }
-    let mut json = serde_json::to_value(metadata.as_ref())?;
-    let snapshots = json
-        .get_mut("snapshots")
-        .and_then(|list| list.as_array_mut());
-    for one in snapshots.into_iter().flatten() {
-        if one["snapshot-id"] == snapshot.snapshot_id() {
-            one["schema-id"] = current.into();
-        }
-    }
-    Ok(Arc::new(serde_json::from_value::<TableMetadata>(json)?))
+    scan::readable(loaded).with_context(|| format!("read table {}", loaded.name))
 }
 
 /// What the table's state says, looked at and not judged; `None` where it has none.

@@ -187,7 +187,7 @@ fn tell(
         report::tell(
             &dataset,
             &report,
-            committed,
+            &finished.progress,
             finished.took,
             context.json,
             out,

@@ -8,6 +8,7 @@ use frazil_table::commit::Counts;
 use tokio::sync::watch;
 
 use crate::{
+    dedup::DedupProgress,
     record::Reasons,
     source::kafka::{Partition, ReaderSeen},
 };
@@ -57,6 +58,8 @@ pub struct Progress {
     pub checkpoint_interval: Option<std::time::Duration>,
     /// The event time up to which the table is complete, in microseconds since the epoch.
     pub complete_through_micros: Option<i64>,
+    /// The window of deduplication, where the dataset has one.
+    pub dedup: Option<DedupProgress>,
 }
 
 /// What a dataset's task does.
@@ -235,6 +238,7 @@ impl Progress {
             dead_letter_share_max: 1.0,
             checkpoint_interval: None,
             complete_through_micros: None,
+            dedup: None,
         }
     }
 

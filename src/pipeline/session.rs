@@ -36,6 +36,7 @@ use super::{
 use crate::{
     checkpoint::Accumulated,
     decode,
+    dedup::Dedup,
     record::RecordBlock,
     source::{Known, Read, kafka::Assignment},
 };
@@ -135,6 +136,7 @@ pub(super) async fn run(
     if let Some(kafka) = &kafka {
         gathered.set_gone(kafka.gone());
     }
+    let dedup = dedup(services, job, &open, remembered).await?;
     let epoch = open.state.epoch;
     let layout = Layout::of(&open.table);
     let group_offsets = kafka.as_ref().map(|kafka| kafka.group_offsets(&open));
@@ -146,6 +148,7 @@ pub(super) async fn run(
         open,
         group_offsets,
         limit,
+        dedup,
         progress,
     );
     let session = start.await?;
@@ -179,6 +182,38 @@ pub(super) async fn run(
         report.metadata_location = Some(open.table.metadata_location);
     }
     Ok(End::Done)
+}
+
+/// The session's window of deduplication, with the keys of the table that its positions are of.
+async fn dedup(
+    services: &Services,
+    job: &WriteJob,
+    open: &OpenTable,
+    remembered: &mut Remembered,
+) -> Result<Option<Arc<Dedup>>, WriteError> {
+    let Some(policy) = &job.dataset.dedup else {
+        return Ok(None);
+    };
+    if matches!(job.input, Input::Kafka(_)) {
+        tracing::info!(
+            table = %job.dataset.table,
+            "[dedup] among several processes holds for records whose key decides their partition; \
+             other duplicates are for `frazil-maintenance dedup`"
+        );
+    }
+    if let Some(kept) = &remembered.dedup {
+        kept.begin_again();
+        return Ok(Some(Arc::clone(kept)));
+    }
+    let schema = arrow_schema_of(&open.table)?;
+    let (name, guards) = (&job.dataset.table, job.dedup_guards);
+    let secret = services.ids.uuid().into_bytes();
+    let dedup = Arc::new(Dedup::new(name, policy, schema, secret, guards));
+    dedup.fill(&open.table, services.clock.now_micros()).await?;
+    if !guards.forgets {
+        remembered.dedup = Some(Arc::clone(&dedup));
+    }
+    Ok(Some(dedup))
 }
 
 /// What a session reads.
@@ -318,6 +353,9 @@ struct Session {
     altered: Arc<Notify>,
     /// The time of each source's newest record since the last checkpoint.
     newest_ms: BTreeMap<u64, i64>,
+    dedup: Option<Arc<Dedup>>,
+    /// Blocks that were handed out.
+    blocks: u64,
 }
 
 /// Stops a task that nobody waits for any more.
@@ -337,6 +375,7 @@ impl Session {
         open: OpenTable,
         group_offsets: Option<GroupOffsets>,
         limit: Arc<Mutex<DeadLetterLimit>>,
+        dedup: Option<Arc<Dedup>>,
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, WriteError> {
         let dead_letters = committer.dead_letter_table(&job.dataset.table).await?;
@@ -353,6 +392,11 @@ impl Session {
                 event_times: completeness
                     .as_ref()
                     .map(|completeness| completeness.event_times(&arrow))
+                    .transpose()
+                    .map_err(|error| WriteError::unfit(&open.table.name, &error.to_string()))?,
+                dedup: dedup
+                    .as_ref()
+                    .map(|dedup| dedup.worker(job.dataset.rescued.as_deref()))
                     .transpose()
                     .map_err(|error| WriteError::unfit(&open.table.name, &error.to_string()))?,
                 table: open.table.clone(),
@@ -399,6 +443,8 @@ impl Session {
             committer,
             altered,
             newest_ms: BTreeMap::new(),
+            dedup,
+            blocks: 0,
         })
     }
 
@@ -436,7 +482,13 @@ impl Session {
             tokio::select! {
                 biased;
                 ended = &mut self.committer.0 => return self.ended_early(ended).await,
-                Some(ended) = self.worker_tasks.join_next() => return Err(worker_error(ended)),
+                Some(ended) = self.worker_tasks.join_next() => {
+                    return Err(match failed(ended) {
+                        Some(error) => error,
+                        // It waited for one that failed.
+                        None => self.failure().await,
+                    });
+                }
                 () = shutdown.requested() => break,
                 () = altered.notified() => {
                     is_altered = true;
@@ -535,6 +587,13 @@ impl Session {
                         context.progress,
                     )
                     .await?;
+                // Another may have written of them since the window was filled.
+                if let Some(dedup) = &self.dedup
+                    && let Some(open) = context.committer.open(&context.job.dataset.table).await?
+                {
+                    let now = context.services.clock.now_micros();
+                    dedup.fill(&open.table, now).await?;
+                }
                 Ok(Share::Settled)
             }
             Assignment::Taken(partitions) => {
@@ -580,7 +639,8 @@ impl Session {
 
     /// Gives a block to the first worker that has room, so that little input makes few files.
     async fn hand_out(&mut self, block: RecordBlock) -> Result<(), WriteError> {
-        let mut work = Work::Block(Box::new(block));
+        let mut work = Work::Block(Box::new(block), self.blocks);
+        self.blocks += 1;
         for worker in &self.workers {
             match worker.try_send(work) {
                 Ok(()) => return Ok(()),
@@ -673,10 +733,6 @@ fn failed(ended: Result<Result<(), WriteError>, tokio::task::JoinError>) -> Opti
         Ok(Err(error)) => Some(error),
         Err(_) => Some(WriteError::Stopped),
     }
-}
-
-fn worker_error(ended: Result<Result<(), WriteError>, tokio::task::JoinError>) -> WriteError {
-    failed(ended).unwrap_or(WriteError::Stopped)
 }
 
 async fn wait_until(due: Option<Instant>) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use frazil_service::clock::{Clock, Ids};
 use frazil_table::{
     catalog::LoadedTable,
@@ -18,14 +18,15 @@ use super::{
 };
 use crate::{
     decode::Decoder,
+    dedup::WorkerDedup,
     record::{Reasons, RecordBlock, Reject, RowBlock, SourceInfo},
     reject::dead_letter_rows,
 };
 
 /// What a worker is sent.
 pub(super) enum Work {
-    /// Records to write.
-    Block(Box<RecordBlock>),
+    /// Records to write, and how many blocks of the session were read before them.
+    Block(Box<RecordBlock>, u64),
     /// The checkpoint ends here: close the files and say what they are.
     Barrier(oneshot::Sender<Written>),
 }
@@ -54,6 +55,8 @@ pub(super) struct Worker {
     pub(super) decoder: Box<dyn Decoder>,
     /// Where it is told how complete the table is.
     pub(super) event_times: Option<EventTimes>,
+    /// Where duplicates are dropped.
+    pub(super) dedup: Option<WorkerDedup>,
     pub(super) table: LoadedTable,
     pub(super) dead_letters: LoadedTable,
     pub(super) dead_letter_schema: SchemaRef,
@@ -93,16 +96,25 @@ impl Worker {
                     continue;
                 }
             };
-            let Some(work) = work else { return Ok(()) };
+            let Some(work) = work else {
+                if let Some(dedup) = &mut self.dedup {
+                    dedup.done();
+                }
+                return Ok(());
+            };
             match work {
-                Work::Block(block) => {
+                Work::Block(block, number) => {
                     let now = self.clock.now_micros();
-                    let rows = self.decoder.decode(&block, now);
+                    let mut rows = self.decoder.decode(&block, now);
                     if let Some(event_times) = &self.event_times {
                         event_times.see(&block, &rows.rows, now, &mut open.times);
                     }
                     let bytes = block.bytes_read();
                     drop(block);
+                    if !self.drop_duplicates(&mut rows, number, open).await? {
+                        // The session ends with the worker that failed, which has the error.
+                        return Ok(());
+                    }
                     self.progress.send_modify(|progress| {
                         progress.bytes_read += bytes;
                         progress.queue_bytes = progress.queue_bytes.saturating_sub(bytes);
@@ -122,6 +134,43 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Takes out the rows that the table has already, once all blocks before this one have passed. False: they never will.
+    async fn drop_duplicates(
+        &mut self,
+        rows: &mut RowBlock,
+        number: u64,
+        open: &mut Open,
+    ) -> Result<bool, WriteError> {
+        let Some(dedup) = &mut self.dedup else {
+            return Ok(true);
+        };
+        let name = &self.table.name;
+        let unfit = |error: ArrowError| WriteError::unfit(name, &error.to_string());
+        let keys = dedup.keys(rows).map_err(unfit)?;
+        loop {
+            tokio::select! {
+                biased;
+                passes = dedup.turn(number) => {
+                    if !passes {
+                        return Ok(false);
+                    }
+                    break;
+                }
+                // Others may wait for room that only this worker can make.
+                () = self.memory.pressed() => open.keep_memory_limit().await?,
+            }
+        }
+        let now = self.clock.now_micros();
+        let unchecked = dedup
+            .drop_duplicates(rows, &keys, number, now)
+            .map_err(unfit)?;
+        self.progress.send_modify(|progress| {
+            let before = progress.dedup.map_or(0, |dedup| dedup.unchecked);
+            progress.dedup = Some(dedup.progress(before + unchecked));
+        });
+        Ok(true)
     }
 
     /// Tells whoever watches what is held.

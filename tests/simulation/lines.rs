@@ -21,6 +21,11 @@ pub(crate) struct NumberedFile {
 impl NumberedFile {
     /// Lines of these numbers. Every third has text in `v` that is no number.
     pub(crate) fn new(numbers: Range<u64>) -> Self {
+        Self::keyed(numbers, |number| number)
+    }
+
+    /// The same, with these keys, and times a second apart.
+    pub(crate) fn keyed(numbers: Range<u64>, key: fn(u64) -> u64) -> Self {
         let (mut content, mut starts) = (Vec::new(), BTreeMap::new());
         for number in numbers {
             starts.insert(content.len() as u64, number);
@@ -30,7 +35,11 @@ impl NumberedFile {
                 number.to_string()
             };
             let pad = "p".repeat((number * 7 % 40) as usize);
-            let line = format!("{{\"n\":{number},\"v\":\"{v}\",\"pad\":\"{pad}\"}}\n");
+            let (minute, second) = (number / 60 % 60, number % 60);
+            let line = format!(
+                "{{\"n\":{number},\"k\":\"{}\",\"t\":\"2025-12-31T10:{minute:02}:{second:02}Z\",\"v\":\"{v}\",\"pad\":\"{pad}\"}}\n",
+                key(number)
+            );
             content.extend_from_slice(line.as_bytes());
         }
         Self { content, starts }
@@ -48,7 +57,11 @@ impl NumberedFile {
 
 /// All sources of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct NumberedFiles(pub(crate) Vec<NumberedFile>);
+pub(crate) struct NumberedFiles {
+    pub(crate) files: Vec<NumberedFile>,
+    /// The key of a number, where a key is to be in the table once.
+    pub(crate) key: Option<fn(u64) -> u64>,
+}
 
 impl NumberedFiles {
     /// The file whose content an identity proves.
@@ -56,7 +69,7 @@ impl NumberedFiles {
         let SourceIdentity::File(identity) = identity else {
             return None;
         };
-        self.0.iter().find(|file| {
+        self.files.iter().find(|file| {
             let head = file.content.get(..identity.head_length as usize);
             head.is_some_and(|head| format!("{:032x}", xxh3_128(head)) == identity.head_hash)
         })
@@ -82,7 +95,7 @@ impl Truth for NumberedFiles {
     }
 
     fn all(&self) -> Lines {
-        let numbers = self.0.iter().flat_map(|file| file.starts.values());
+        let numbers = self.files.iter().flat_map(|file| file.starts.values());
         Lines(numbers.map(|number| (number.to_string(), 1)).collect())
     }
 
@@ -103,6 +116,10 @@ impl Truth for NumberedFiles {
             }
         }
         Ok(lines)
+    }
+
+    fn key(&self, line: &str) -> Option<String> {
+        Some(self.key?(line.parse().ok()?).to_string())
     }
 }
 

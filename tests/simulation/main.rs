@@ -4,11 +4,10 @@
 //! The oracle is the numbered lines. Data files are read by parquet's own reader, tables by
 //! Iceberg's own parsers, and frazil's counters are not looked at.
 
+mod dedup;
 mod files;
 mod lines;
 mod run;
-
-use std::sync::Arc;
 
 use frazil_sim::{
     fault::{Event, Fault, FaultPlan, RandomFaults},
@@ -49,23 +48,24 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn every_fault_at_every_call_is_survived() {
-    let baseline = run(&Scene::one_writer(), 1, FaultPlan::none());
+    every_fault(&Scene::one_writer(), &Fault::ALL, |_| false).assert_holds();
+}
+
+/// Each of these faults at every call of the run without faults, until there is enough.
+fn every_fault(scene: &Scene, faults: &[Fault], enough: impl Fn(&Sweep) -> bool + Sync) -> Sweep {
+    let baseline = run(scene, 1, FaultPlan::none());
     let mut jobs = Vec::new();
     for (call, class) in baseline.world.call_classes().into_iter().enumerate() {
-        for fault in Fault::ALL
-            .into_iter()
-            .filter(|fault| fault.applies_to(class))
-        {
-            jobs.push((call as u64, fault));
+        for fault in faults.iter().filter(|fault| fault.applies_to(class)) {
+            jobs.push((call as u64, *fault));
         }
     }
-    assert!(jobs.len() > 300, "only {} runs", jobs.len());
-    let scene = Arc::new(Scene::one_writer());
-    let sweep = Sweep::over(&jobs, |(call, fault)| {
-        let report = run(&scene, 1, FaultPlan::once(*call, Event::Fault(*fault)));
+    assert!(jobs.len() > 100, "only {} runs", jobs.len());
+    let one = |(call, fault): &(u64, Fault)| {
+        let report = run(scene, 1, FaultPlan::once(*call, Event::Fault(*fault)));
         (format!("{fault:?} at call {call}"), report)
-    });
-    sweep.assert_holds();
+    };
+    Sweep::until(&jobs, one, enough)
 }
 
 /// The negative control: what the checkers see is lost where storage confirms what it does not keep.

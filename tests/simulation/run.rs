@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use frazil::{
+    dedup::DedupGuards,
     pipeline::{self, Input, Progress, Services, WriteError, WriteJob},
     source::Compute,
 };
@@ -31,20 +32,42 @@ pub(crate) struct Scene {
     /// How much of each file is there at first, in hundredths; the rest comes as writers start.
     percent_at_first: usize,
     clock_skew_max: Duration,
+    dedup_guards: DedupGuards,
 }
 
 impl Scene {
     /// One writer of two files that are there from the start.
     pub(crate) fn one_writer() -> Self {
         Self {
-            files: NumberedFiles(vec![
-                NumberedFile::new(0..30),
-                NumberedFile::new(1_000..1_012),
-            ]),
+            files: NumberedFiles {
+                files: vec![NumberedFile::new(0..30), NumberedFile::new(1_000..1_012)],
+                key: None,
+            },
             writers: 1,
             percent_at_first: 100,
             clock_skew_max: Duration::ZERO,
+            dedup_guards: DedupGuards::default(),
         }
+    }
+
+    /// The same with records that come several times.
+    #[must_use]
+    pub(crate) fn with_dedup(mut self, key: fn(u64) -> u64) -> Self {
+        self.files = NumberedFiles {
+            files: vec![
+                NumberedFile::keyed(0..30, key),
+                NumberedFile::keyed(1_000..1_012, key),
+            ],
+            key: Some(key),
+        };
+        self
+    }
+
+    /// The same with other guards of deduplication.
+    #[must_use]
+    pub(crate) fn with_dedup_guards(mut self, guards: DedupGuards) -> Self {
+        self.dedup_guards = guards;
+        self
     }
 
     /// Two writers that share nothing but the files and the table.
@@ -69,12 +92,12 @@ impl Scene {
 pub(crate) fn run(scene: &Scene, seed: u64, plan: FaultPlan) -> Report {
     let world = World::new(seed, plan);
     let disk = Disk::default();
-    for (index, file) in scene.files.0.iter().enumerate() {
+    for (index, file) in scene.files.files.iter().enumerate() {
         let there = file.cut(scene.percent_at_first);
         disk.append(&format!("{index}.log"), &file.content[..there]);
     }
     let end = simulate(async {
-        let live = |life: Life| live(life, disk.clone());
+        let live = |life: Life| live(scene, life, disk.clone());
         lives::all(&world, scene.writers, scene.clock_skew_max, live).await;
         if scene.percent_at_first < 100 {
             finish_files(scene, &disk);
@@ -88,7 +111,7 @@ pub(crate) fn run(scene: &Scene, seed: u64, plan: FaultPlan) -> Report {
 /// The rest of every file comes; the first one has been renamed by then.
 fn finish_files(scene: &Scene, disk: &Disk) {
     disk.rename("0.log", "0.log.1");
-    for (index, file) in scene.files.0.iter().enumerate() {
+    for (index, file) in scene.files.files.iter().enumerate() {
         let there = file.cut(scene.percent_at_first);
         let name = if index == 0 {
             "0.log.1".to_owned()
@@ -99,7 +122,7 @@ fn finish_files(scene: &Scene, disk: &Disk) {
     }
 }
 
-async fn live(life: Life, disk: Disk) -> LifeEnd {
+async fn live(scene: &Scene, life: Life, disk: Disk) -> LifeEnd {
     let process = &life.process;
     let catalog = PointerCatalog::new(
         process.pointers(),
@@ -116,7 +139,10 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
     };
     let job = WriteJob {
         // The definition changes at every restart.
-        dataset: dataset((life.number + life.lane).is_multiple_of(2)),
+        dataset: dataset(
+            (life.number + life.lane).is_multiple_of(2),
+            scene.files.key.is_some(),
+        ),
         input: Input::Files {
             paths: vec![FOLDER.to_owned()],
             as_new_source: false,
@@ -129,6 +155,7 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
         // Every file moves as soon as it was read to its end.
         finished_sources_max: 0,
         compute: Compute::Inline,
+        dedup_guards: scene.dedup_guards,
     };
     let (_never, shutdown) = Shutdown::triggered();
     let (progress, _) = watch::channel(Progress::default());
@@ -144,8 +171,16 @@ async fn live(life: Life, disk: Disk) -> LifeEnd {
 }
 
 /// `strict` takes a required column from a field that a third of the records cannot fill.
-fn dataset(strict: bool) -> Dataset {
+fn dataset(strict: bool, dedup: bool) -> Dataset {
     let from = if strict { "v" } else { "n" };
+    let (columns, dedup) = if dedup {
+        (
+            "{ name = \"key\", type = \"string\", from = \"k\" },\n{ name = \"time\", type = \"timestamptz\", from = \"t\" },",
+            "[dedup]\nkey = [\"key\"]\ntime = \"time\"",
+        )
+    } else {
+        ("", "")
+    };
     let text = format!(
         r#"
 format = "json"
@@ -153,11 +188,13 @@ unknown_fields = "ignore"
 columns = [
   {{ name = "number", type = "long", from = "n" }},
   {{ name = "checked", type = "long", from = "{from}", required = true }},
+  {columns}
 ]
 [checkpoint]
 records = 12
 [limits]
 dead_letters_max = "100%"
+{dedup}
 "#
     );
     parse_dataset(&text, "web.toml", "web").expect("the definition is right")

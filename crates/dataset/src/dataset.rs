@@ -41,6 +41,8 @@ pub struct Dataset {
     pub checkpoint: CheckpointPolicy,
     /// By what is told how complete the table is; `None`: it is not told.
     pub complete: Option<CompletePolicy>,
+    /// Which rows are the same record twice; `None`: all are written.
+    pub dedup: Option<DedupPolicy>,
     /// Limits on records and dead letters.
     pub limits: Limits,
     /// Handed to Iceberg as table properties, in the file's order.
@@ -209,6 +211,28 @@ pub struct CompletePolicy {
     pub delay: Duration,
     /// How long a partition of which all is read may be quiet before it no longer holds the table back (default 1 min).
     pub idle: Duration,
+}
+
+/// Which rows are the same record twice, and how far apart in time they may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupPolicy {
+    /// What makes two rows the same record.
+    pub key: DedupKey,
+    /// The stored column, of type `timestamptz` or `timestamp`, that is the window's clock.
+    pub time: String,
+    /// How far apart in time two rows may be (default 1 h).
+    pub window: Duration,
+    /// The memory that the window's keys may take, in bytes (default 256 MiB). With more of them the window narrows.
+    pub memory_bytes_max: u64,
+}
+
+/// What makes two rows the same record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DedupKey {
+    /// The values of these columns; never empty. A row with a null among them is like no other.
+    Columns(Vec<String>),
+    /// The values of all columns but these, where nulls are like each other.
+    AllBut(Vec<String>),
 }
 
 /// A record's event time.

@@ -87,7 +87,7 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
     },
     KnownSection {
         path: "dedup",
-        keys: &["key", "key_except", "time", "window"],
+        keys: &["key", "key_except", "time", "window", "memory_max"],
     },
     KnownSection {
         path: "checkpoint",
@@ -127,7 +127,6 @@ pub(crate) static DATASET_KEYS: &[KnownSection] = &[
 /// A part that comes to life takes its line away.
 pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("dead_letters", None),
-    ("dedup", None),
     ("maintenance", None),
     ("retention", None),
     ("snapshots", None),

@@ -25,9 +25,9 @@ pub use column::{
     Column, ColumnType, FieldPath, FieldSource, Profile, SpecialSource, StructField, TimeFormat,
 };
 pub use dataset::{
-    CheckpointPolicy, CompletePolicy, Dataset, EventTime, KafkaIsolation, KafkaSourceSpec,
-    KafkaStart, KafkaTopics, Limits, OverLimit, PartitionField, Share, SortDirection, SortField,
-    SourceSpec, TableName, Transform, UnknownFields,
+    CheckpointPolicy, CompletePolicy, Dataset, DedupKey, DedupPolicy, EventTime, KafkaIsolation,
+    KafkaSourceSpec, KafkaStart, KafkaTopics, Limits, OverLimit, PartitionField, Share,
+    SortDirection, SortField, SourceSpec, TableName, Transform, UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,

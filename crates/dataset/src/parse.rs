@@ -6,6 +6,7 @@
 mod columns;
 mod complete;
 mod dataset;
+mod dedup;
 mod deployment;
 mod format;
 mod layout;

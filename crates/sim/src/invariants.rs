@@ -11,7 +11,9 @@
 //! | C3 | positions never go back, except where an operator said so |
 //! | C5 | no data file is live twice; all that a table names exists |
 //! | C6 | no file is deleted that the table names then or later; "lost" is only said of what is lost |
+//! | C7 | a record that is neither row nor dead letter has a live row of its key at another position |
 //! | C8 | table and dead letters together hold each record once |
+//! | D1 | no key is live twice, where the oracle says that rows have keys |
 //! | E1 | a checkpoint begun in one epoch is not committed in another, nor on another table |
 //! | F1 | a committed file's columns are the table's |
 //! | H1 | the history of each commit of ours holds the commit of ours before it |
@@ -353,6 +355,7 @@ impl<'a> Checker<'a> {
             self.found("C1", format!("rows {} vanished, {place}", list(&lost)));
         }
         let (too_many, missing) = difference(&expected, &gained);
+        let missing = self.unwitnessed(missing, &after.rows, place);
         if too_many.count() + missing.count() > 0 {
             let found = format!(
                 "between the positions is missing {}, and too many are {}, {place}",
@@ -360,6 +363,42 @@ impl<'a> Checker<'a> {
                 list(&too_many)
             );
             self.found("C1", found);
+        }
+    }
+
+    /// C7: of records that were dropped as duplicates, a row of the same key is live. Gives those that have no key.
+    fn unwitnessed(&mut self, missing: Lines, live: &Lines, place: &str) -> Lines {
+        let keys: BTreeSet<String> = live
+            .0
+            .keys()
+            .filter_map(|one| self.truth.key(one))
+            .collect();
+        let mut keyless = Lines::default();
+        for (line, times) in missing.0 {
+            match self.truth.key(&line) {
+                None => drop(keyless.0.insert(line, times)),
+                Some(key) if keys.contains(&key) => {}
+                Some(key) => {
+                    let found =
+                        format!("{line} was dropped, and no row of its key {key} is live, {place}");
+                    self.found("C7", found);
+                }
+            }
+        }
+        keyless
+    }
+
+    /// D1: no key is live twice.
+    fn check_keys(&mut self, live: &Lines) {
+        let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in live.0.keys() {
+            if let Some(key) = self.truth.key(line) {
+                lines.entry(key).or_default().push(line.clone());
+            }
+        }
+        for (key, lines) in lines.into_iter().filter(|(_, lines)| lines.len() > 1) {
+            let found = format!("key {key} is live as {}", lines.join(" and "));
+            self.found("D1", found);
         }
     }
 
@@ -631,6 +670,8 @@ impl<'a> Checker<'a> {
             };
             missing.0.retain(|line, _| !once_dead(line));
         }
+        let missing = self.unwitnessed(missing, &table.rows, "at the end");
+        self.check_keys(&table.rows);
         if too_many.count() > 0 {
             self.found("C8", format!("at the end are too many {}", list(&too_many)));
         }

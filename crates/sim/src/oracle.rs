@@ -25,6 +25,12 @@ pub trait Truth: Sync {
 
     /// The records that a data file holds, whether as rows or as dead letters.
     fn held(&self, path: &str, bytes: &Bytes) -> Result<Lines, String>;
+
+    /// What makes a record the same as others, where rows that are the same are to be in the table once. All records of
+    /// one key are within the window of each other.
+    fn key(&self, _line: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Sources of numbered records.

@@ -8,6 +8,7 @@ pub mod data_file;
 pub mod dead_letters;
 pub mod error;
 pub mod partition;
+pub mod scan;
 pub mod schema;
 pub mod snapshot;
 pub mod state;

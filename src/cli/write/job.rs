@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use frazil::{
+    dedup::DedupGuards,
     pipeline::{Input, Services, WriteJob},
     source::{BlockOptions, Compute, LocalFileSystem},
 };
@@ -85,6 +86,7 @@ impl Shared {
             finished_sources_max: state::finished::SOURCES_MAX,
             accept_dead_letters: self.args.accept_dead_letters,
             compute: Compute::Threads,
+            dedup_guards: DedupGuards::default(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frazil::pipeline::{Committed, WriteReport};
+use frazil::pipeline::{Progress, WriteReport};
 use frazil_dataset::Dataset;
 use frazil_table::commit::Counts;
 use indicatif::HumanCount;
@@ -35,12 +35,14 @@ pub(super) fn verdict(dataset: &Dataset, counts: &Counts, accepted: bool) -> Exi
 pub(super) fn tell(
     dataset: &Dataset,
     report: &WriteReport,
-    committed: &Committed,
+    progress: &Progress,
     took: Duration,
     json: bool,
     out: &mut Output,
 ) -> anyhow::Result<()> {
+    let committed = &progress.committed;
     let counts = &committed.counts;
+    let unchecked = progress.dedup.map_or(0, |dedup| dedup.unchecked);
     if json {
         return out.json(&json!({
             "dataset": dataset.name,
@@ -51,6 +53,7 @@ pub(super) fn tell(
             "rows_rescued": counts.rows_rescued,
             "dead_letters": counts.dead_letters,
             "duplicates": counts.duplicates,
+            "dedup_unchecked": unchecked,
             "filtered": counts.filtered,
             "reasons": committed.reasons.dead,
             "rescued_reasons": committed.reasons.rescued,
@@ -84,6 +87,12 @@ pub(super) fn tell(
             "  {} rows have values in {column}: {}",
             HumanCount(counts.rows_rescued),
             listed(&committed.reasons.rescued)
+        ))?;
+    }
+    if unchecked > 0 {
+        out.line(format!(
+            "  {} rows were not looked up for duplicates: outside of the window of [dedup], or without a time",
+            HumanCount(unchecked)
         ))?;
     }
     if counts.dead_letters > 0 {

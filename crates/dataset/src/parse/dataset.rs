@@ -1,7 +1,7 @@
 //! A dataset file.
 
 use super::{
-    Values, columns, complete, format, layout, parse_toml, policies,
+    Values, columns, complete, dedup, format, layout, parse_toml, policies,
     report::Report,
     section::{Entry, Section},
     source,
@@ -62,6 +62,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     }
     let checkpoint = policies::checkpoint(root, report);
     let complete = complete::complete(root, &found, report);
+    let dedup = dedup::dedup(root, &found, rescued.as_deref(), report);
     let limits = policies::limits(root, report);
     let multiline = format::multiline(root, format.as_ref(), limits, report);
     let properties = policies::properties(root, report);
@@ -88,6 +89,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
         source,
         checkpoint,
         complete,
+        dedup,
         limits,
         properties,
     })

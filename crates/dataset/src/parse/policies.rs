@@ -22,7 +22,7 @@ const RECORD_BYTES: u64 = 1 << 20;
 /// A record is held in memory whole, and its place in a block is a 32-bit number.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
 
-const SIZE: &str = "a size in bytes, such as \"512MiB\"";
+pub(super) const SIZE: &str = "a size in bytes, such as \"512MiB\"";
 pub(super) const DURATION: &str = "a duration, such as \"1min\"";
 
 /// Properties that are Iceberg's own record of a table, and no settings (Java's `TableProperties.RESERVED_PROPERTIES`).

@@ -1,6 +1,7 @@
 mod accepts;
 mod column_mistakes;
 mod complete;
+mod dedup;
 mod deployment;
 mod editor_schema;
 mod kafka_source;

@@ -57,6 +57,7 @@ fn dataset(columns: Vec<Column>) -> Dataset {
             records: u64::MAX,
         },
         complete: None,
+        dedup: None,
         limits: Limits {
             dead_letters_max: Share(0.5),
             window: Duration::from_mins(5),

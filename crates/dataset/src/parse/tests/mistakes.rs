@@ -161,7 +161,6 @@ fn keys_that_are_unknown_or_misplaced() {
 fn keys_that_nothing_acts_on_yet() {
     let remove = "nothing in this version acts on it; remove it";
     for (added, place, what) in [
-        ("[dedup]\nkey = [\"id\"]", "2:2", "dedup"),
         ("[retention]\nkeep = \"30d\"", "2:2", "retention"),
         ("[[retention.rules]]\nkeep = \"30d\"", "2:3", "retention"),
         ("[maintenance]\nevery = \"15min\"", "2:2", "maintenance"),
