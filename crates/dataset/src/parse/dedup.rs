@@ -32,13 +32,12 @@ pub(super) fn dedup<'t>(
 ) -> Option<DedupPolicy> {
     let section = section(root, "dedup", report)?;
     let key = key(section, columns, rescued, report);
-    let time = match section.get("time") {
-        Some(entry) => time(&entry, columns, report),
-        None => {
-            let help = "it is the window's clock: `time = \"…\"` names a stored column of type timestamptz or timestamp";
-            report.error(section.at, "`[dedup]` has no `time`", Some(help.to_owned()));
-            None
-        }
+    let time = if let Some(entry) = section.get("time") {
+        time(&entry, columns, report)
+    } else {
+        let help = "it is the window's clock: `time = \"…\"` names a stored column of type timestamptz or timestamp";
+        report.error(section.at, "`[dedup]` has no `time`", Some(help.to_owned()));
+        None
     };
     let window = section.get("window").map_or(Some(WINDOW), |entry| {
         let window = entry.unit(DURATION, parse_duration, report)?;

@@ -48,7 +48,7 @@ fn mistakes() {
     let time = "time = \"time\"\n";
     for (text, expected) in [
         (
-            format!("{time}"),
+            time.to_owned(),
             "2:2: `[dedup]` has neither `key` nor `key_except`\n  help: `key = [\"…\"]` names the columns that make two rows the same record",
         ),
         (
