@@ -18,7 +18,7 @@ use frazil::{
 };
 use frazil_dataset::{
     CheckpointPolicy, Dataset, DedupKey, DedupPolicy, Format, Limits, OverLimit, Profile, Share,
-    TableName, UnknownFields, parse_dataset,
+    SnapshotsPolicy, TableName, UnknownFields, parse_dataset,
 };
 use frazil_table::{
     schema::{arrow_schema, table_schema},
@@ -331,6 +331,7 @@ fn dataset() -> Dataset {
             then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
+        snapshots: SnapshotsPolicy::default(),
         properties: Vec::new(),
     }
 }

@@ -10,7 +10,6 @@ mod init;
 mod ls;
 mod manual;
 mod offsets;
-mod output;
 mod read;
 mod rejects;
 mod rescued;
@@ -23,10 +22,10 @@ mod target;
 mod wait;
 mod write;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use frazil_service::telemetry::{self, LogLevel};
+use clap::{Parser, Subcommand};
+use frazil_cli::{Context, GlobalArgs, block_on, output};
 
 use exit::Exit;
 use output::Output;
@@ -54,41 +53,6 @@ const EXAMPLES: &str = "From a log file to a table that any engine reads:
 Exit codes: 0 done, 1 failed (trying again may help), 2 the command line or a file is wrong,
 3 stopped: a person must decide, 4 too many dead letters.";
 
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
-struct GlobalArgs {
-    /// The deployment file; default: $FRAZIL_CONFIG, or frazil.toml in the working folder
-    #[arg(long, global = true, value_name = "PATH")]
-    config: Option<PathBuf>,
-    /// The embedded catalog's and warehouse's folder; default: $FRAZIL_DATA_DIR, or frazil-data
-    #[arg(long, global = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Print JSON for machines on standard output
-    #[arg(long, global = true)]
-    json: bool,
-    /// How log lines on standard error are written
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        value_name = "FORMAT"
-    )]
-    log_format: LogFormat,
-    /// What is logged: off, error, warn, info, debug, trace, or directives like `info,frazil_table=debug`
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
-    log_level: LogLevel,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum LogFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
@@ -106,30 +70,11 @@ enum Command {
     Man(manual::ManArgs),
 }
 
-/// What every command is given.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    /// Whether standard output is for machines.
-    pub(crate) json: bool,
-    config: Option<PathBuf>,
-    data_dir: Option<PathBuf>,
-}
-
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     // Help, version and mistakes are clap's: exit codes 0 and 2.
     let arguments = Arguments::parse();
-    let global = arguments.global;
-    let format = match global.log_format {
-        LogFormat::Text => telemetry::LogFormat::Text,
-        LogFormat::Json => telemetry::LogFormat::Json,
-    };
-    telemetry::start(format, &global.log_level);
-    let context = Context {
-        json: global.json,
-        config: global.config,
-        data_dir: global.data_dir,
-    };
+    let context = arguments.global.start();
     let mut out = Output::stdout();
     let ended = dispatch(&arguments.command, &context, &mut out);
     // What was printed before a failure is still part of the answer.
@@ -138,7 +83,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             exit::report(&error);
-            Exit::of(&error).into()
+            exit::of(&error).into()
         }
     }
 }
@@ -159,17 +104,6 @@ fn dispatch(command: &Command, context: &Context, out: &mut Output) -> anyhow::R
         Command::Completions(args) => manual::completions(args, out),
         Command::Man(args) => manual::man(args, out),
     }
-}
-
-/// Runs a command on a runtime of its own, one worker a core. Work that it left behind (a thread
-/// that reads standard input) must not keep the process.
-fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(command);
-    runtime.shutdown_background();
-    ended
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     Context,
-    exit::{Exit, Failure},
+    exit::{self, Exit, Failure},
     output::Output,
 };
 
@@ -94,7 +94,7 @@ pub(crate) async fn run(
         let found = match look(&dataset, policy, context, &mut committer).await {
             Ok(found) => found,
             // A catalog that does not answer now may do so until it is time.
-            Err(error) if Exit::of(&error) == Exit::Failed => Found {
+            Err(error) if exit::of(&error) == Exit::Failed => Found {
                 unknown: Some(format!("failed to {error:#}")),
                 ..Found::default()
             },

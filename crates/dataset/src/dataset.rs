@@ -1,6 +1,6 @@
 //! The dataset file's values, checked.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use jiff::Timestamp;
 
@@ -45,6 +45,8 @@ pub struct Dataset {
     pub dedup: Option<DedupPolicy>,
     /// Limits on records and dead letters.
     pub limits: Limits,
+    /// Which snapshots maintenance keeps.
+    pub snapshots: SnapshotsPolicy,
     /// Handed to Iceberg as table properties, in the file's order.
     pub properties: Vec<(String, String)>,
 }
@@ -251,6 +253,15 @@ impl std::fmt::Display for EventTime {
             Self::Column(name) => name,
         })
     }
+}
+
+/// Which snapshots maintenance keeps; what is `None` the table's properties say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SnapshotsPolicy {
+    /// Those that are younger.
+    pub keep_for: Option<Duration>,
+    /// So many of each branch, whatever their age.
+    pub keep_min: Option<NonZero<u32>>,
 }
 
 /// Limits on what a record and a run may be.

@@ -129,7 +129,6 @@ pub(crate) static NOT_SUPPORTED_YET: &[(&str, Option<&str>)] = &[
     ("dead_letters", None),
     ("maintenance", None),
     ("retention", None),
-    ("snapshots", None),
     ("unknown_fields", Some("add")),
 ];
 

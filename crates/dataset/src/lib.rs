@@ -27,7 +27,7 @@ pub use column::{
 pub use dataset::{
     CheckpointPolicy, CompletePolicy, Dataset, DedupKey, DedupPolicy, EventTime, KafkaIsolation,
     KafkaSourceSpec, KafkaStart, KafkaTopics, Limits, OverLimit, PartitionField, Share,
-    SortDirection, SortField, SourceSpec, TableName, Transform, UnknownFields,
+    SnapshotsPolicy, SortDirection, SortField, SourceSpec, TableName, Transform, UnknownFields,
 };
 pub use deployment::{
     AccessKeys, Authorization, AzureCredentials, AzureSettings, CatalogKind, CatalogSettings,

@@ -17,14 +17,18 @@ pub(crate) mod committer;
 mod decide;
 mod finished;
 pub mod guard;
+mod maintain;
 mod positions;
+mod rewrite;
 
 pub use attempts::{Layout, RetryPolicy, Seen};
 pub use committer::{COMPLETE_THROUGH, Committer, OpenTable};
 pub use decide::{Decision, decide, decide_with};
 pub use finished::all_sources;
 pub use guard::Guards;
+pub use maintain::{MetadataChange, MetadataPlan};
 pub use positions::{PositionChange, PositionChanges};
+pub use rewrite::{Rewrite, RewriteGroup, Rewritten};
 
 use iceberg::spec::DataFile;
 use uuid::Uuid;

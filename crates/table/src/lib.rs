@@ -7,6 +7,7 @@ pub mod commit;
 pub mod data_file;
 pub mod dead_letters;
 pub mod error;
+pub mod maintenance;
 pub mod partition;
 pub mod scan;
 pub mod schema;

@@ -11,11 +11,17 @@
 
 mod kept;
 mod merge;
+mod replace;
 mod summary;
 
 pub use kept::{KEPT_TAG, Kept};
+use replace::RemovedFiles;
+pub use replace::load_manifest;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use frazil_service::clock::{Clock, Ids};
 use iceberg::{
@@ -46,6 +52,8 @@ pub struct SnapshotChange {
     pub operation: Operation,
     /// Data files that it adds. None: an empty append, which only moves `main`.
     pub added: Vec<PendingFile>,
+    /// What it takes out of the table, the added files taking its place.
+    pub replaced: Option<Replaced>,
     /// Keys of the summary beside those that Iceberg defines.
     pub summary: BTreeMap<String, String>,
     /// Table properties that change with it.
@@ -54,6 +62,16 @@ pub struct SnapshotChange {
     pub remove_properties: Vec<String>,
     /// A file beside the table's data that its metadata is to keep from now on.
     pub kept: Option<Kept>,
+}
+
+/// Data files that a snapshot takes out of the table.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// Their paths, by the path of the manifest that lists them in the base.
+    pub files: BTreeMap<String, BTreeSet<String>>,
+    /// The data sequence number of the added files: that of the snapshot from which the rows were read, so that
+    /// equality deletes committed since apply to them.
+    pub sequence_number: i64,
 }
 
 /// What is fixed for one attempt before its contents are.
@@ -116,8 +134,9 @@ pub struct Prepared {
     pub updates: Vec<TableUpdate>,
     /// The files written for this attempt alone. To be deleted only if it is certainly lost.
     pub written: Vec<String>,
-    /// The manifests of the files that it adds.
-    pub added: AddedManifests,
+    /// The manifests of the files that it adds, where another attempt may list them again: not where some are
+    /// replaced, of which the next base may say something else.
+    pub added: Option<AddedManifests>,
 }
 
 /// Manifests of the files that a snapshot adds. Their entries name its id but no sequence number, so
@@ -151,14 +170,15 @@ pub async fn prepare(
     kept: Option<&AddedManifests>,
 ) -> Result<Prepared, TableError> {
     let mut attempt = Attempt::new(base, ticket);
-    let kept = kept.filter(|kept| kept.snapshot_id == ticket.snapshot_id);
+    let kept =
+        kept.filter(|kept| kept.snapshot_id == ticket.snapshot_id && change.replaced.is_none());
     match attempt.write(&change, kept).await {
         Ok(written) => {
-            let added = AddedManifests {
+            let added = change.replaced.is_none().then(|| AddedManifests {
                 snapshot_id: ticket.snapshot_id,
                 manifests: written.added.clone(),
-            };
-            let shared = added.paths();
+            });
+            let shared = added.as_ref().map_or_else(Vec::new, AddedManifests::paths);
             attempt.written.retain(|path| !shared.contains(path));
             Ok(Prepared {
                 requirements: requirements(&base.metadata, &change),
@@ -185,9 +205,20 @@ pub async fn discard(storage: &dyn Storage, written: &[String]) {
 
 /// The manifests that the current snapshot lists.
 pub async fn manifests(table: &LoadedTable) -> Result<Vec<ManifestFile>, TableError> {
-    let Some(snapshot) = table.metadata.current_snapshot() else {
-        return Ok(Vec::new());
-    };
+    match table.metadata.current_snapshot() {
+        Some(snapshot) => manifests_of(table, snapshot).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The manifests that a snapshot of the table lists.
+///
+/// # Errors
+/// The list cannot be read.
+pub async fn manifests_of(
+    table: &LoadedTable,
+    snapshot: &Snapshot,
+) -> Result<Vec<ManifestFile>, TableError> {
     let bytes = table
         .storage
         .read(snapshot.manifest_list())
@@ -239,14 +270,16 @@ impl<'a> Attempt<'a> {
         change: &SnapshotChange,
         kept: Option<&AddedManifests>,
     ) -> Result<Written, TableError> {
-        let added = match kept {
-            Some(kept) => {
-                for file in &change.added {
-                    spec_and_schema(self.base, file.partition_spec_id, file.schema_id)?;
-                }
-                kept.manifests.clone()
+        let added = if let Some(kept) = kept {
+            for file in &change.added {
+                spec_and_schema(self.base, file.partition_spec_id, file.schema_id)?;
             }
-            None => self.write_added(&change.added).await?,
+            kept.manifests.clone()
+        } else {
+            // Without a number they inherit the snapshot's.
+            let replaced = change.replaced.as_ref();
+            let number = replaced.map_or(-1, |replaced| replaced.sequence_number);
+            self.write_added(&change.added, number).await?
         };
         let existing: Vec<ManifestFile> = manifests(self.base)
             .await?
@@ -254,7 +287,12 @@ impl<'a> Attempt<'a> {
             // Of a manifest with nothing but deletions nobody needs to know any longer.
             .filter(|m| m.has_added_files() || m.has_existing_files())
             .collect();
-        let existing = self.merge(&added, existing, kept.is_some()).await?;
+        let mut removed = RemovedFiles::default();
+        let existing = match &change.replaced {
+            // What was taken out stays told of in this snapshot; the next append merges.
+            Some(replaced) => self.replace(existing, replaced, &mut removed).await?,
+            None => self.merge(&added, existing, kept.is_some()).await?,
+        };
         let listed: Vec<ManifestFile> = added.iter().cloned().chain(existing).collect();
         let manifest_list = self
             .write_list(
@@ -272,7 +310,7 @@ impl<'a> Attempt<'a> {
             manifest_list,
             kept_list,
             added,
-            summary: summary::summarise(self.base, change),
+            summary: summary::summarise(self.base, change, &removed),
         })
     }
 
@@ -310,6 +348,7 @@ impl<'a> Attempt<'a> {
     async fn write_added(
         &mut self,
         files: &[PendingFile],
+        sequence_number: i64,
     ) -> Result<Vec<ManifestFile>, TableError> {
         let mut groups: BTreeMap<(i32, i32), Vec<&PendingFile>> = BTreeMap::new();
         for file in files {
@@ -327,8 +366,7 @@ impl<'a> Attempt<'a> {
                 for file in files {
                     check_file(self.base, file, &spec, &schema)?;
                     writer
-                        // No sequence number: it inherits the snapshot's.
-                        .add_file(file.data_file.clone(), -1)
+                        .add_file(file.data_file.clone(), sequence_number)
                         .map_err(|e| unusable(self.base, e.to_string()))?;
                 }
                 manifests.push(self.close_manifest(writer).await?);
@@ -501,13 +539,7 @@ fn crate_error(
 /// What must hold of the base: a REST catalog checks nothing else. Files that are added were looked
 /// at under its schema and partition spec.
 fn requirements(base: &TableMetadata, change: &SnapshotChange) -> Vec<TableRequirement> {
-    let mut requirements = vec![
-        TableRequirement::UuidMatch { uuid: base.uuid() },
-        TableRequirement::RefSnapshotIdMatch {
-            r#ref: MAIN_BRANCH.to_string(),
-            snapshot_id: base.current_snapshot_id(),
-        },
-    ];
+    let mut requirements = same_table_and_main(base);
     if !change.added.is_empty() {
         requirements.push(TableRequirement::CurrentSchemaIdMatch {
             current_schema_id: base.current_schema_id(),
@@ -517,6 +549,17 @@ fn requirements(base: &TableMetadata, change: &SnapshotChange) -> Vec<TableRequi
         });
     }
     requirements
+}
+
+/// The table is the same, and so is its `main`.
+pub(crate) fn same_table_and_main(base: &TableMetadata) -> Vec<TableRequirement> {
+    vec![
+        TableRequirement::UuidMatch { uuid: base.uuid() },
+        TableRequirement::RefSnapshotIdMatch {
+            r#ref: MAIN_BRANCH.to_string(),
+            snapshot_id: base.current_snapshot_id(),
+        },
+    ]
 }
 
 fn updates(

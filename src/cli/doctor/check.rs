@@ -132,7 +132,7 @@ impl Checks {
         let (status, told, next, given) = match result {
             Ok((given, told)) => (Status::Ok, told, None, Some(given)),
             Err(error) => {
-                let exit = match Exit::of(&error) {
+                let exit = match exit::of(&error) {
                     // What the server will go on refusing is for a person to set right.
                     Exit::Stopped | Exit::Usage => Exit::Usage,
                     _ => Exit::Failed,

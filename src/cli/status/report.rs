@@ -116,7 +116,7 @@ impl Report {
 
     /// It could not be found out, or a writer would stop.
     pub(super) fn failed(&mut self, error: &anyhow::Error) {
-        self.word = match Exit::of(error) {
+        self.word = match exit::of(error) {
             Exit::Usage => Word::Wrong,
             Exit::Stopped | Exit::DeadLetters => Word::Stopped,
             Exit::Failed | Exit::Done => Word::Unreachable,

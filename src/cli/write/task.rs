@@ -373,6 +373,6 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     match error.downcast_ref::<WriteError>() {
         Some(WriteError::TooManyDeadLetters { .. }) => Exit::DeadLetters,
         Some(error) => Exit::after(error.remedy()),
-        None => Exit::of(error),
+        None => exit::of(error),
     }
 }

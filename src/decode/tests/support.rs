@@ -7,7 +7,8 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use frazil_dataset::{
     CheckpointPolicy, Column, ColumnType, Dataset, FieldPath, FieldSource, Format, Limits,
-    OverLimit, Profile, Share, SpecialSource, StructField, TableName, UnknownFields,
+    OverLimit, Profile, Share, SnapshotsPolicy, SpecialSource, StructField, TableName,
+    UnknownFields,
 };
 use frazil_table::state::SourceIdentity;
 
@@ -90,6 +91,7 @@ pub(crate) fn dataset(format: Format, columns: Vec<Column>) -> Dataset {
             then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
+        snapshots: SnapshotsPolicy::default(),
         properties: Vec::new(),
     }
 }

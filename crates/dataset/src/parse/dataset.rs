@@ -65,6 +65,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
     let dedup = dedup::dedup(root, &found, rescued.as_deref(), report);
     let limits = policies::limits(root, report);
     let multiline = format::multiline(root, format.as_ref(), limits, report);
+    let snapshots = policies::snapshots(root, report);
     let properties = policies::properties(root, report);
     let catalog = plain_name(root, "catalog", report);
     let project = label(root, "project", report);
@@ -91,6 +92,7 @@ fn read<'t>(root: Section<'t>, default_name: &str, report: &mut Report<'t>) -> O
         complete,
         dedup,
         limits,
+        snapshots,
         properties,
     })
 }

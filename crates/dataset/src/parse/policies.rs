@@ -1,12 +1,14 @@
 //! The sections of a dataset file that say how it is run: checkpoint, limits, dead letters, properties.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use super::{
     report::Report,
     section::{Entry, Section},
 };
-use crate::{CheckpointPolicy, Limits, OverLimit, Share, keys::DATASET_KEYS, suggest, units};
+use crate::{
+    CheckpointPolicy, Limits, OverLimit, Share, SnapshotsPolicy, keys::DATASET_KEYS, suggest, units,
+};
 
 const INTERVAL: Duration = Duration::from_mins(1);
 /// A run that never checkpoints for longer holds files open and has all of it to do again.
@@ -165,6 +167,29 @@ fn over_limit<'t>(entry: &Entry<'t>, report: &mut Report<'t>) -> Option<OverLimi
             None
         }
     }
+}
+
+/// `[snapshots]`.
+pub(super) fn snapshots<'t>(root: Section<'t>, report: &mut Report<'t>) -> SnapshotsPolicy {
+    let mut policy = SnapshotsPolicy::default();
+    let Some(section) = section(root, "snapshots", report) else {
+        return policy;
+    };
+    if let Some(entry) = section.get("keep_for") {
+        policy.keep_for = entry.unit(DURATION, units::parse_duration, report);
+    }
+    if let Some(entry) = section.get("keep_min") {
+        let count = entry.as_integer().map(u32::try_from);
+        match count.map(|count| count.ok().and_then(NonZero::new)) {
+            Some(Some(count)) => policy.keep_min = Some(count),
+            Some(None) => {
+                let help = "the current snapshot always stays".to_owned();
+                report.error(entry.at, "`snapshots.keep_min` is at least 1", Some(help));
+            }
+            None => entry.expected("a number of snapshots, such as 20", report),
+        }
+    }
+    policy
 }
 
 /// `[properties]`, in the file's order.

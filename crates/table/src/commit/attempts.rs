@@ -21,6 +21,7 @@ use std::{
 use async_trait::async_trait;
 use frazil_dataset::TableName;
 use frazil_service::clock::{Clock, Ids};
+use iceberg::TableUpdate;
 use tokio::time::Instant;
 
 use super::Guards;
@@ -83,8 +84,11 @@ pub(crate) trait Plan: Send {
         tickets: &Tickets,
     ) -> Result<Step<Self::Done>, TableError>;
 
-    /// What comes of it once the swap is certain.
+    /// What comes of it once the swap is certain; the snapshot is the one before where it makes none.
     fn committed(&mut self, snapshot_id: i64) -> Self::Done;
+
+    /// A swap of it ended in a way that is not known: what was written for it may be in the table, now or later.
+    fn is_unknown(&mut self) {}
 }
 
 /// What to do on a base.
@@ -95,6 +99,8 @@ pub(crate) enum Step<D> {
     Again,
     /// Commit this.
     Commit(Ticket, Box<SnapshotChange>),
+    /// Commit this change of the table's metadata, which makes no snapshot. What must hold of the base is added.
+    Update(Vec<TableUpdate>),
 }
 
 /// Gives tickets for attempts.
@@ -251,32 +257,45 @@ impl Attempts {
             }
             tickets.snapshot_id = met.kept.as_ref().map(|(added, _)| added.snapshot_id);
             let step = plan.decide(base.as_ref(), &tickets).await;
-            let (ticket, change) = match step? {
-                Step::Done(done) => return Ok(done),
-                Step::Again => {
+            let swapped = match (step?, base) {
+                (Step::Done(done), _) => return Ok(done),
+                (Step::Commit(ticket, change), Some(base)) => {
+                    let swap = self.swap(&base, &ticket, *change, met);
+                    (swap.await?, ticket.snapshot_id)
+                }
+                (Step::Update(updates), Some(base)) => {
+                    let requirements = snapshot::same_table_and_main(&base.metadata);
+                    let swap = self.catalog.commit(&base, requirements, updates);
+                    let snapshot_id = base.metadata.current_snapshot_id().unwrap_or(-1);
+                    (swap.await.map(drop), snapshot_id)
+                }
+                (Step::Again | Step::Commit(..) | Step::Update(_), _) => {
                     let reason = "the table moved on while it was looked at";
                     self.conflict(name, met, reason, started).await?;
                     continue;
                 }
-                Step::Commit(ticket, change) => (ticket, change),
             };
-            let base = base.expect("a plan commits on a base only");
-            if self.swap(&base, &ticket, *change, met, started).await? {
-                return Ok(plan.committed(ticket.snapshot_id));
+            let (outcome, snapshot_id) = swapped;
+            match outcome {
+                Ok(()) => return Ok(plan.committed(snapshot_id)),
+                Err(error) => {
+                    if matches!(error, CommitError::Unknown(_)) {
+                        plan.is_unknown();
+                    }
+                    self.settle(name, error, met, started).await?;
+                }
             }
         }
     }
 
-    /// One attempt. True: it is committed. False: again, on a fresh base.
+    /// One attempt. The inner result is that of the swap.
     async fn swap(
         &self,
         base: &LoadedTable,
         ticket: &Ticket,
         change: SnapshotChange,
         met: &mut Met,
-        started: Instant,
-    ) -> Result<bool, TableError> {
-        let name = &base.name;
+    ) -> Result<Result<(), CommitError>, TableError> {
         let kept = met.kept.as_ref().map(|(added, _)| added);
         let mut prepared = snapshot::prepare(base, ticket, change, kept).await?;
         if kept.is_some_and(|kept| kept.snapshot_id != ticket.snapshot_id) {
@@ -297,13 +316,24 @@ impl Attempts {
         let is_unknown = matches!(outcome, Err(CommitError::Unknown(_)));
         let is_lost = outcome.is_err() && !(is_unknown && self.guards.unknown_deletes_nothing);
         // What the table names, or may name, is no longer ours to delete.
-        met.kept = is_lost.then(|| (prepared.added, Arc::clone(&base.storage)));
+        met.kept = prepared
+            .added
+            .filter(|_| is_lost)
+            .map(|added| (added, Arc::clone(&base.storage)));
         if is_lost {
             snapshot::discard(base.storage.as_ref(), &prepared.written).await;
         }
-        let Err(error) = outcome else {
-            return Ok(true);
-        };
+        Ok(outcome)
+    }
+
+    /// Waits as long as a swap that did not certainly succeed asks for, unless trying again is no use.
+    async fn settle(
+        &self,
+        name: &TableName,
+        error: CommitError,
+        met: &mut Met,
+        started: Instant,
+    ) -> Result<(), TableError> {
         match error {
             CommitError::Conflict(reason) => {
                 self.conflict(name, met, &reason, started).await?;
@@ -328,7 +358,7 @@ impl Attempts {
                 self.wait_unknown(name, met).await?;
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     async fn conflict(

@@ -105,16 +105,26 @@ impl Committer {
     /// # Errors
     /// The table cannot be read, or a guard stops: another table's state, a rewritten history.
     pub async fn open(&self, name: &TableName) -> Result<Option<OpenTable>, TableError> {
+        let open = self.look(name).await?;
+        if let Some(OpenTable { table, state }) = &open
+            && let Some(last) = &state.last_commit
+            && guard::lineage(&table.metadata, last) == guard::Lineage::BelowKnown
+        {
+            tracing::info!(table = %name, "snapshots were expired down to after our last commit; that the history holds it is taken for granted");
+        }
+        Ok(open)
+    }
+
+    /// As [`Self::open`], for whoever does not write rows to it: what only a writer takes for granted is not said.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn look(&self, name: &TableName) -> Result<Option<OpenTable>, TableError> {
         let loaded = self.attempts.catalog.load(name).await;
         let Some(table) = loaded.map_err(|e| TableError::catalog(name, &e))? else {
             return Ok(None);
         };
         let state = guard::state_of(&table, &self.attempts.guards)?;
-        if let Some(last) = &state.last_commit
-            && guard::lineage(&table.metadata, last) == guard::Lineage::BelowKnown
-        {
-            tracing::info!(table = %name, "snapshots were expired down to after our last commit; that the history holds it is taken for granted");
-        }
         Ok(Some(OpenTable { table, state }))
     }
 
@@ -338,6 +348,7 @@ pub(crate) fn state_change(
     SnapshotChange {
         operation: Operation::Append,
         added,
+        replaced: None,
         summary,
         remove_properties: wire::stale_keys(properties, &set_properties),
         set_properties,

@@ -51,6 +51,8 @@ pub struct Guards {
     pub outbox_step: bool,
     /// The dead-letter table is the one that the state names, and has not gone back.
     pub dead_letter_history: bool,
+    /// A rewrite's inputs are live on the base that it is committed on.
+    pub inputs_live: bool,
 }
 
 impl Default for Guards {
@@ -71,6 +73,7 @@ impl Default for Guards {
             unknown_deletes_nothing: true,
             outbox_step: true,
             dead_letter_history: true,
+            inputs_live: true,
         }
     }
 }

@@ -32,6 +32,7 @@ mod tests;
 mod writer;
 
 pub use memory::MemoryBudget;
+pub use sort::RowKeys;
 pub use writer::PartitionedWriter;
 
 /// What a writer of data files needs.

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::SortOptions;
 use arrow_select::interleave::interleave_record_batch;
-use iceberg::spec::{NullOrder, Schema, SortDirection, SortOrder, Transform};
+use iceberg::spec::{NullOrder, Schema, SortDirection, SortOrder, TableMetadata, Transform};
 
 use super::TableWriteError;
 use crate::partition::{column_at, field_path, transform_array};
@@ -56,6 +56,29 @@ impl Sorter {
         Ok(Some(Self { order_id, keys }))
     }
 
+    /// The keys of a batch's rows; the converter is made by the first.
+    fn encode(
+        &self,
+        batch: &RecordBatch,
+        converter: &mut Option<RowConverter>,
+    ) -> Result<Rows, TableWriteError> {
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| transform_array(key.transform, &column_at(batch, &key.column)?))
+            .collect::<Result<Vec<ArrayRef>, TableWriteError>>()?;
+        let converter = match converter {
+            Some(converter) => converter,
+            none => {
+                let fields = keys.iter().zip(&self.keys).map(|(array, key)| {
+                    SortField::new_with_options(array.data_type().clone(), key.options)
+                });
+                none.insert(RowConverter::new(fields.collect())?)
+            }
+        };
+        Ok(converter.convert_columns(&keys)?)
+    }
+
     /// The order of all rows, as (batch, row); rows that are equal stay as they came. Takes about as
     /// much memory as the sort columns, and 16 bytes a row.
     pub(crate) fn sort(
@@ -65,21 +88,7 @@ impl Sorter {
         let mut encoded: Vec<Rows> = Vec::with_capacity(batches.len());
         let mut converter: Option<RowConverter> = None;
         for batch in batches {
-            let keys = self
-                .keys
-                .iter()
-                .map(|key| transform_array(key.transform, &column_at(batch, &key.column)?))
-                .collect::<Result<Vec<ArrayRef>, TableWriteError>>()?;
-            let converter = match &mut converter {
-                Some(converter) => converter,
-                none => {
-                    let fields = keys.iter().zip(&self.keys).map(|(array, key)| {
-                        SortField::new_with_options(array.data_type().clone(), key.options)
-                    });
-                    none.insert(RowConverter::new(fields.collect())?)
-                }
-            };
-            encoded.push(converter.convert_columns(&keys)?);
+            encoded.push(self.encode(batch, &mut converter)?);
         }
         let mut order: Vec<(usize, usize)> = batches
             .iter()
@@ -88,6 +97,35 @@ impl Sorter {
             .collect();
         order.sort_by(|a, b| encoded[a.0].row(a.1).cmp(&encoded[b.0].row(b.1)));
         Ok(order)
+    }
+}
+
+/// The keys of rows in a table's sort order, by which sorted files can be merged.
+#[derive(Debug)]
+pub struct RowKeys {
+    sorter: Sorter,
+    converter: Option<RowConverter>,
+}
+
+impl RowKeys {
+    /// `None` for a table without a sort order.
+    ///
+    /// # Errors
+    /// The sort order names a column that the table no longer has.
+    pub fn new(metadata: &TableMetadata) -> Result<Option<Self>, TableWriteError> {
+        let sorter = Sorter::new(metadata.default_sort_order(), metadata.current_schema())?;
+        Ok(sorter.map(|sorter| Self {
+            sorter,
+            converter: None,
+        }))
+    }
+
+    /// Keys that compare as the rows do. All keys of one `RowKeys` can be compared.
+    ///
+    /// # Errors
+    /// The batch is not of the table's schema.
+    pub fn of(&mut self, batch: &RecordBatch) -> Result<Rows, TableWriteError> {
+        self.sorter.encode(batch, &mut self.converter)
     }
 }
 

@@ -39,6 +39,8 @@ pub struct PartitionedWriter {
     partitioner: Partitioner,
     spec: PartitionSpecRef,
     sorter: Option<Sorter>,
+    /// The sort order that files are said to have.
+    sort_order_id: Option<i32>,
     /// The partitions that have rows, in the order of their keys: the same rows make the same files
     /// in the same order.
     partitions: BTreeMap<Box<[u8]>, Partition>,
@@ -67,6 +69,27 @@ impl PartitionedWriter {
     /// [`TableWriteError::Unsupported`] where a table property has a value that this version cannot obey.
     pub fn new(context: WriterContext) -> Result<Self, TableWriteError> {
         let metadata = &context.metadata;
+        let sorter = Sorter::new(metadata.default_sort_order(), metadata.current_schema())?;
+        Self::with(context, sorter)
+    }
+
+    /// A writer of rows that stay in the order in which they are given, which is the table's sort order where
+    /// `is_sorted`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn in_given_order(
+        context: WriterContext,
+        is_sorted: bool,
+    ) -> Result<Self, TableWriteError> {
+        let order = i32::try_from(context.metadata.default_sort_order_id()).ok();
+        let mut writer = Self::with(context, None)?;
+        writer.sort_order_id = order.filter(|_| is_sorted);
+        Ok(writer)
+    }
+
+    fn with(context: WriterContext, sorter: Option<Sorter>) -> Result<Self, TableWriteError> {
+        let metadata = &context.metadata;
         let schema = metadata.current_schema();
         let spec = metadata.default_partition_spec().clone();
         let settings = WriteSettings::new(metadata)?;
@@ -86,7 +109,8 @@ impl PartitionedWriter {
         };
         Ok(Self {
             partitioner: Partitioner::new(&spec, schema)?,
-            sorter: Sorter::new(metadata.default_sort_order(), schema)?,
+            sort_order_id: sorter.as_ref().map(|sorter| sorter.order_id),
+            sorter,
             spec,
             shared,
             partitions: BTreeMap::new(),
@@ -346,9 +370,9 @@ impl PartitionedWriter {
         let Some(file) = partition.file.take() else {
             return Ok(None);
         };
-        let sort_order_id = self.sorter.as_ref().map(|sorter| sorter.order_id);
         let values = partition.values.clone();
-        let data_file = file.finish(values, sort_order_id, &mut self.shared).await?;
+        let id = self.sort_order_id;
+        let data_file = file.finish(values, id, &mut self.shared).await?;
         Ok(Some(PendingFile {
             data_file,
             partition_spec_id: self.shared.spec_id,

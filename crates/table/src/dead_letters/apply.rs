@@ -123,6 +123,7 @@ impl Plan for ApplyPlan {
         let change = SnapshotChange {
             operation: Operation::Append,
             added: self.files(base).await?,
+            replaced: None,
             summary: BTreeMap::from([("frazil.outbox-entry".to_string(), self.number.to_string())]),
             set_properties: BTreeMap::from([
                 (APPLIED.to_string(), self.number.to_string()),

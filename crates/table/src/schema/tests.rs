@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use frazil_dataset::{
     CheckpointPolicy, Column, ColumnType, Dataset, FieldPath, FieldSource, Format, Limits,
-    OverLimit, PartitionField, Profile, Share, SortDirection, SortField, StructField, TableName,
-    Transform, UnknownFields,
+    OverLimit, PartitionField, Profile, Share, SnapshotsPolicy, SortDirection, SortField,
+    StructField, TableName, Transform, UnknownFields,
 };
 use iceberg::spec::{NestedField, NullOrder, PrimitiveType, Schema, Type};
 
@@ -64,6 +64,7 @@ fn dataset(columns: Vec<Column>) -> Dataset {
             then: OverLimit::Stop,
             record_bytes_max: 1 << 20,
         },
+        snapshots: SnapshotsPolicy::default(),
         properties: Vec::new(),
     }
 }

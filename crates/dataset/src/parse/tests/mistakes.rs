@@ -164,7 +164,6 @@ fn keys_that_nothing_acts_on_yet() {
         ("[retention]\nkeep = \"30d\"", "2:2", "retention"),
         ("[[retention.rules]]\nkeep = \"30d\"", "2:3", "retention"),
         ("[maintenance]\nevery = \"15min\"", "2:2", "maintenance"),
-        ("[snapshots]\nkeep_min = 20", "2:2", "snapshots"),
     ] {
         let text = format!("columns = [{{ name = \"t\", type = \"string\" }}]\n{added}");
         assert_eq!(

@@ -30,7 +30,7 @@ fn size(said: Option<u32>) -> Option<usize> {
     said.map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-pub(super) fn postgres(said: &dataset::PostgresSettings) -> PostgresOptions {
+pub(crate) fn postgres(said: &dataset::PostgresSettings) -> PostgresOptions {
     let mut options = PostgresOptions::new(&said.uri);
     options.password = said.credential.clone().map(Secret::new);
     options.tls = tls(&said.tls);
@@ -45,7 +45,7 @@ pub(super) fn postgres(said: &dataset::PostgresSettings) -> PostgresOptions {
 }
 
 /// Reads after "failed to …" where an address is none.
-pub(super) fn hive(said: &dataset::HiveSettings) -> Result<HiveOptions, String> {
+pub(crate) fn hive(said: &dataset::HiveSettings) -> Result<HiveOptions, String> {
     let addresses = HiveAddress::list(&said.addresses.join(","))
         .map_err(|reason| format!("read the address of the Hive Metastore: {reason}"))?;
     let mut options = HiveOptions::new(addresses);
@@ -66,7 +66,7 @@ pub(super) fn hive(said: &dataset::HiveSettings) -> Result<HiveOptions, String> 
     Ok(options)
 }
 
-pub(super) fn rest(said: &dataset::RestSettings, warehouse: Option<&str>) -> RestOptions {
+pub(crate) fn rest(said: &dataset::RestSettings, warehouse: Option<&str>) -> RestOptions {
     let mut options = RestOptions::new(&said.uri);
     options.warehouse = warehouse.map(str::to_owned);
     options.prefix.clone_from(&said.prefix);
@@ -126,7 +126,7 @@ fn authorization(said: &dataset::Authorization) -> Authorization {
     }
 }
 
-pub(super) fn storage(said: &dataset::StorageSettings) -> StorageOptions {
+pub(crate) fn storage(said: &dataset::StorageSettings) -> StorageOptions {
     StorageOptions {
         s3: s3(&said.s3),
         hdfs: HdfsOptions {

@@ -11,7 +11,7 @@ use frazil_dataset::{
 };
 use frazil_service::{secret::Secret, settings::ResolvedCatalog};
 
-use super::super::exit::Failure;
+use crate::exit::Failure;
 
 /// What is named, by its key within the section of the catalog, or of the storage.
 enum Named<'d> {
@@ -20,7 +20,7 @@ enum Named<'d> {
 }
 
 /// Looks for what the catalog names, and the storage that its warehouse is in.
-pub(super) fn check(resolved: &ResolvedCatalog, storage: &StorageSettings) -> Result<(), Failure> {
+pub(crate) fn check(resolved: &ResolvedCatalog, storage: &StorageSettings) -> Result<(), Failure> {
     let mut named = Vec::new();
     of_catalog(&resolved.connection, &mut named);
     let warehouse = resolved.warehouse.as_deref().unwrap_or_default();

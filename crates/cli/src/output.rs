@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::exit::Failure;
 
 /// Standard output, buffered.
-pub(crate) struct Output {
+pub struct Output {
     writer: BufWriter<Box<dyn Write>>,
     closed: bool,
     terminal: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// The process's.
-    pub(crate) fn stdout() -> Self {
+    pub fn stdout() -> Self {
         Self {
             writer: BufWriter::with_capacity(64 << 10, Box::new(io::stdout())),
             closed: false,
@@ -27,30 +27,30 @@ impl Output {
     }
 
     /// Whether a person watches it.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
     /// Whether its reader has gone, so that there is no use in computing more to print.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// Prints `text` and a newline.
-    pub(crate) fn line(&mut self, text: impl AsRef<str>) -> anyhow::Result<()> {
+    pub fn line(&mut self, text: impl AsRef<str>) -> anyhow::Result<()> {
         self.bytes(text.as_ref().as_bytes())?;
         self.bytes(b"\n")
     }
 
     /// Prints one JSON object on a line of its own.
-    pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+    pub fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
         self.bytes(&line)
     }
 
     /// Prints `bytes` as they are.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         if !self.closed {
             let result = self.writer.write_all(bytes);
             self.judge(result)?;
@@ -59,7 +59,7 @@ impl Output {
     }
 
     /// Hands everything to the reader. A command that returned without error has its output flushed.
-    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+    pub fn flush(&mut self) -> anyhow::Result<()> {
         if !self.closed {
             let result = self.writer.flush();
             self.judge(result)?;
@@ -86,21 +86,23 @@ impl Output {
 
 /// Columns of text, aligned.
 #[derive(Debug, Default)]
-pub(crate) struct Grid {
+pub struct Grid {
     header: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 /// Where a column's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
+pub enum Align {
+    /// At the left.
     Left,
+    /// At the right.
     Right,
 }
 
 impl Grid {
     /// An empty one under these headings.
-    pub(crate) fn new(header: &[(&'static str, Align)]) -> Self {
+    pub fn new(header: &[(&'static str, Align)]) -> Self {
         Self {
             header: header.to_vec(),
             rows: Vec::new(),
@@ -108,14 +110,14 @@ impl Grid {
     }
 
     /// Adds a row, one cell a heading.
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<_> = cells.into_iter().map(|cell| printable(&cell)).collect();
         debug_assert_eq!(cells.len(), self.header.len());
         self.rows.push(cells);
     }
 
     /// Prints it.
-    pub(crate) fn print(&self, out: &mut Output) -> anyhow::Result<()> {
+    pub fn print(&self, out: &mut Output) -> anyhow::Result<()> {
         let bold =
             out.terminal && anstream::stdout().current_choice() != anstream::ColorChoice::Never;
         for line in self.lines(bold) {
@@ -164,7 +166,7 @@ impl Grid {
 }
 
 /// `text` with what a terminal would obey or break at made visible.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     if !text.contains(char::is_control) {
         return text.to_owned();
     }
@@ -180,7 +182,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// At most `chars_max` characters of `text`, `…` for what is cut.
-pub(crate) fn clipped(text: &str, chars_max: usize) -> String {
+pub fn clipped(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -188,7 +190,7 @@ pub(crate) fn clipped(text: &str, chars_max: usize) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -201,7 +203,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// A number of bytes as people read it: `12.3 MiB`.
-pub(crate) fn byte_size(bytes: u64) -> String {
+pub fn byte_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -216,7 +218,7 @@ pub(crate) fn byte_size(bytes: u64) -> String {
 }
 
 /// `1 record`, `2 records`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
+pub fn counted(number: u64, noun: &str) -> String {
     format!(
         "{} {noun}{}",
         grouped(number),
@@ -225,7 +227,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 }
 
 /// Milliseconds since the epoch as RFC 3339.
-pub(crate) fn timestamp(millis: i64) -> String {
+pub fn timestamp(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .map_or_else(|_| format!("{millis} ms"), |time| time.to_string())
 }
