@@ -17,6 +17,8 @@
 //! | E1 | a checkpoint begun in one epoch is not committed in another, nor on another table |
 //! | F1 | a committed file's columns are the table's |
 //! | H1 | the history of each commit of ours holds the commit of ours before it |
+//! | M1 | maintenance keeps the rows |
+//! | M2 | maintenance leaves the state, and all properties but its own, as they are |
 //! | L1 | with faults off all is committed and the outbox is empty, unless someone did the table harm |
 //! | N1 | harm is called by its name |
 //! | S1 | every change of state moves `main` |
@@ -31,6 +33,7 @@ use std::{
 use frazil_dataset::TableName;
 use frazil_table::{
     commit::{Outcome, guard::COMMIT_ID},
+    maintenance,
     state::{State, wire},
 };
 use iceberg::spec::TableMetadata;
@@ -285,6 +288,10 @@ impl<'a> Checker<'a> {
             self.found("S1", format!("a commit of ours without a state, {place}"));
             return;
         };
+        if before.state.as_ref() == Some(state) {
+            self.check_maintenance(before, after, &place);
+            return;
+        }
         if state.table_uuid != after.metadata.uuid() {
             self.found("E1", format!("the state is another table's, {place}"));
         }
@@ -310,6 +317,35 @@ impl<'a> Checker<'a> {
         }
         self.check_outbox(before, after, dead, &place);
         self.check_columns(before, after, &place);
+    }
+
+    /// M1, M2: a commit that leaves the state as it was is one of maintenance.
+    fn check_maintenance(&mut self, before: &Version, after: &Version, place: &str) {
+        let (gained, lost) = difference(&before.rows, &after.rows);
+        if gained.count() + lost.count() > 0 {
+            let found = format!(
+                "too many are {}, and missing is {}, {place}",
+                list(&gained),
+                list(&lost)
+            );
+            self.found("M1", found);
+        }
+        let others = |version: &Version| {
+            let mut properties = version.metadata.properties().clone();
+            properties.remove(maintenance::KEY);
+            properties
+        };
+        if others(before) != others(after) {
+            self.found("M2", format!("other properties changed, {place}"));
+        }
+        let (old, new) = (
+            before.metadata.current_snapshot_id(),
+            after.metadata.current_snapshot(),
+        );
+        let is_next = new.is_none_or(|new| new.parent_snapshot_id() == old);
+        if old != after.metadata.current_snapshot_id() && !is_next {
+            self.found("M2", format!("main moved to no child of its own, {place}"));
+        }
     }
 
     /// C1, C3: the commit holds exactly the records between the positions.
@@ -550,7 +586,7 @@ impl<'a> Checker<'a> {
                 Outcome::Committed { .. } | Outcome::AlreadyCommitted { .. }
             );
             // Once the history is expired, nobody can tell of a commit that others followed.
-            let knowable = success || !self.did(Deed::ExpireAllButOne);
+            let knowable = success || !has_expired(table);
             if success != found.is_some() && knowable && !self.was_harmed() {
                 let found = format!(
                     "checkpoint {} was told {outcome:?}, which is not so",
@@ -691,6 +727,18 @@ impl<'a> Checker<'a> {
             drops && action.table == name
         })
     }
+}
+
+/// Whether snapshots were ever taken out of the metadata.
+fn has_expired(versions: &[Option<Version>]) -> bool {
+    let known = |version: &Version| -> BTreeSet<i64> {
+        let snapshots = version.metadata.snapshots();
+        snapshots.map(|snapshot| snapshot.snapshot_id()).collect()
+    };
+    versions.windows(2).any(|pair| match pair {
+        [Some(before), Some(after)] => !known(before).is_subset(&known(after)),
+        _ => false,
+    })
 }
 
 /// The state that the last of these versions has, or had before someone removed it; a new one for

@@ -122,7 +122,8 @@ pub fn run(scenario: &Scenario, seed: u64, plan: FaultPlan) -> Report {
     )
 }
 
-async fn live(scenario: &Scenario, journal: &Journal, life: Life) -> LifeEnd {
+/// One life of one of the scenario's writers.
+pub async fn live(scenario: &Scenario, journal: &Journal, life: Life) -> LifeEnd {
     // The definition changes at every restart.
     let definition = Definition(life.number * 100 + life.lane);
     let process = &life.process;

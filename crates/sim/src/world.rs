@@ -51,6 +51,7 @@ struct Inner {
     calls_max: u64,
     exhausted: bool,
     classes: Vec<CallClass>,
+    callers: Vec<u32>,
     trace: VecDeque<String>,
     trace_hash: DefaultHasher,
     late: Vec<Late>,
@@ -101,6 +102,7 @@ impl World {
             calls_max: 50_000,
             exhausted: false,
             classes: Vec::new(),
+            callers: Vec::new(),
             trace: VecDeque::new(),
             trace_hash: DefaultHasher::new(),
             late: Vec::new(),
@@ -147,6 +149,11 @@ impl World {
     /// The classes of all calls made, by their number.
     pub fn call_classes(&self) -> Vec<CallClass> {
         self.lock().classes.clone()
+    }
+
+    /// The numbers of the processes that made them.
+    pub fn callers(&self) -> Vec<u32> {
+        self.lock().callers.clone()
     }
 
     /// After so many calls every process dies and [`Self::is_exhausted`] tells: a livelock ends.
@@ -474,6 +481,7 @@ impl Process {
             inner.exhausted = true;
             return None;
         }
+        inner.callers.push(self.id);
         let admission = inner.admit(class);
         let fault = admission
             .fault

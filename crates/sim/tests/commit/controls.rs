@@ -29,6 +29,7 @@ const ALL: Guards = Guards {
     unknown_deletes_nothing: true,
     outbox_step: true,
     dead_letter_history: true,
+    inputs_live: true,
 };
 
 fn interleaved() -> FaultPlan {
