@@ -17,7 +17,7 @@ use frazil_sim::{
     foreign::{Deed, ForeignAction},
     invariants::Violation,
     lives::{self, LIVES_MAX, Life},
-    reading::Lines,
+    reading::{self, Lines},
     scenario::{self, Scenario, table_name},
     sweep::{Sweep, seeds},
     world::{Process, World, simulate},
@@ -30,7 +30,7 @@ use frazil_table::{
     storage::StorageError,
 };
 use futures::future::join;
-use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat};
+use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Operation};
 use rand::Rng as _;
 
 /// Rounds of maintenance beside the writers, in runs of which there is one for each call; and in those at random.
@@ -257,15 +257,34 @@ fn run_told(work: &Work, seed: u64, plan: FaultPlan) -> (lives::Report, BTreeSet
     (report, processes)
 }
 
-/// The calls of maintenance in a run beside the writers.
-fn calls(work: &Work, seed: u64, plan: &FaultPlan) -> Vec<(u64, CallClass)> {
-    let (report, processes) = run_told(work, seed, plan.clone());
+/// The calls of maintenance beside the writers, in the first run from that seed on in which it has files to put together
+/// while a writer goes on after it; and that seed.
+fn calls(work: &Work, first: u64, plan: &FaultPlan) -> (u64, Vec<(u64, CallClass)>) {
+    let runs = (first..).map(|seed| (seed, run_told(work, seed, plan.clone())));
+    let mut runs = runs.take(100);
+    let found = runs.find(|(_, (report, _))| is_rewritten_while_written(&report.world));
+    let (seed, (report, processes)) = found.expect("a run in a hundred has something to do");
     let classes = report.world.call_classes().into_iter();
     let calls = (0..).zip(classes.zip(report.world.callers()));
-    calls
-        .filter(|(_, (_, caller))| processes.contains(caller))
-        .map(|(call, (class, _))| (call, class))
-        .collect()
+    let calls = calls.filter(|(_, (_, caller))| processes.contains(caller));
+    (
+        seed,
+        calls.map(|(call, (class, _))| (call, class)).collect(),
+    )
+}
+
+/// Whether a writer appended to the table after its files were put together.
+fn is_rewritten_while_written(world: &World) -> bool {
+    world.durable(|durable| {
+        let versions = durable.history(&table_name()).iter();
+        let operations = versions.filter_map(|version| {
+            let metadata = reading::metadata(durable, version.location.as_ref()?).ok()?;
+            let current = metadata.current_snapshot()?;
+            Some(current.summary().operation.clone())
+        });
+        let mut operations = operations.skip_while(|one| *one != Operation::Replace);
+        operations.any(|one| one == Operation::Append)
+    })
 }
 
 /// A run of its own: what it is, its seed and faults.
@@ -290,7 +309,8 @@ fn assert_breaks(invariant: &'static str, jobs: &[Job]) {
 
 fn every_fault(work: &Work, seed: u64, plan: &FaultPlan) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for (call, class) in calls(work, seed, plan) {
+    let (seed, calls) = calls(work, seed, plan);
+    for (call, class) in calls {
         for fault in Fault::ALL
             .into_iter()
             .filter(|fault| fault.applies_to(class))
@@ -309,7 +329,7 @@ fn every_fault(work: &Work, seed: u64, plan: &FaultPlan) -> Vec<Job> {
 }
 
 fn every_deed(work: &Work, seed: u64, plan: &FaultPlan, deed: Deed) -> Vec<Job> {
-    let calls = calls(work, seed, plan).into_iter();
+    let (seed, calls) = calls(work, seed, plan);
     let job = |(call, _)| {
         let mut plan = plan.clone();
         let table = table_name();
@@ -322,7 +342,7 @@ fn every_deed(work: &Work, seed: u64, plan: &FaultPlan, deed: Deed) -> Vec<Job> 
             plan,
         )
     };
-    calls.map(job).collect()
+    calls.into_iter().map(job).collect()
 }
 
 fn interleaved() -> FaultPlan {
