@@ -137,6 +137,10 @@ impl Starts {
         let bytes_max = self.bytes_max.min(record_bytes_max);
         for _ in 1..self.lines_max {
             let next = end + 1;
+            // Not even an empty line has room.
+            if next - start > bytes_max {
+                return Some(end);
+            }
             if next == bytes.len() {
                 // With all content, the record ends with its last line.
                 return is_all.then_some(end);
@@ -283,6 +287,8 @@ mod tests {
             ("1\n 345678901234567890\n", false, Some(1)),
             ("1\n 34567890123456789012", false, Some(1)),
             ("1 345678901234567890123\n4\n", false, Some(23)),
+            ("1\n 34567890123456789\n", false, Some(20)),
+            ("1\n 3456789012345678\n", false, None),
         ] {
             assert_eq!(
                 framing.record_end(text.as_bytes(), 0, is_all, 100),
