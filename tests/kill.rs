@@ -80,7 +80,7 @@ impl Scene {
                 n * 7
             )
             .unwrap();
-            if self.doubles && n % 2 == 0 {
+            if self.doubles && n.is_multiple_of(2) {
                 let again = n / 2;
                 writeln!(text, "{{\"n\":{again},\"t\":{again},\"again\":true}}").unwrap();
             }

@@ -35,9 +35,9 @@ pub(super) struct Window {
     shards: Vec<Shard>,
     /// A time's unit in microseconds.
     tick_micros: i64,
-    window_ticks: i64,
+    asked_ticks: i64,
     /// The window's length in microseconds.
-    window_micros: i64,
+    asked_micros: i64,
     /// The newest time, in ticks.
     newest: Option<i64>,
     /// Where memory made the window begin, in ticks.
@@ -62,8 +62,8 @@ impl Window {
         Self {
             shards,
             tick_micros,
-            window_ticks: window_micros / tick_micros,
-            window_micros,
+            asked_ticks: window_micros / tick_micros,
+            asked_micros: window_micros,
             newest: None,
             floor: i64::MIN,
             swept: i64::MIN,
@@ -76,7 +76,7 @@ impl Window {
 
     /// Looks a row up, and remembers it where it is the first of its key.
     pub(super) fn see(&mut self, hash: u128, at_micros: i64, now_micros: i64) -> Seen {
-        if at_micros > now_micros.saturating_add(self.window_micros) {
+        if at_micros > now_micros.saturating_add(self.asked_micros) {
             return Seen::Unknown;
         }
         let at = at_micros.div_euclid(self.tick_micros);
@@ -94,7 +94,7 @@ impl Window {
                 // Both are within a few windows of each other, so that the shorter way round is right.
                 let apart = i64::from(ticks.wrapping_sub(held) % TICKS);
                 let apart = apart.min(i64::from(TICKS) - apart);
-                if apart <= self.window_ticks {
+                if apart <= self.asked_ticks {
                     return Seen::Duplicate;
                 }
                 self.shards[shard].set_ticks(slot, ticks);
@@ -125,10 +125,10 @@ impl Window {
     /// How long the window is, in microseconds; less than was asked for where memory made it so.
     pub(super) fn length_micros(&self) -> i64 {
         match self.newest {
-            Some(newest) if self.floor > newest - self.window_ticks => {
+            Some(newest) if self.floor > newest - self.asked_ticks => {
                 (newest - self.floor).max(0) * self.tick_micros
             }
-            _ => self.window_micros,
+            _ => self.asked_micros,
         }
     }
 
@@ -139,7 +139,7 @@ impl Window {
 
     fn start(&self) -> i64 {
         let newest = self.newest.unwrap_or(i64::MIN);
-        newest.saturating_sub(self.window_ticks).max(self.floor)
+        newest.saturating_sub(self.asked_ticks).max(self.floor)
     }
 
     fn advance(&mut self, to: i64) {
@@ -151,7 +151,7 @@ impl Window {
             self.swept = to;
         }
         // Before times come round again, and so that what is old does not stay.
-        if to - self.swept >= self.window_ticks {
+        if to - self.swept >= self.asked_ticks {
             self.sweep();
         }
     }
@@ -163,7 +163,7 @@ impl Window {
         };
         // Then a time might be taken for one that is eight windows later. What was there is at most two windows after
         // the last sweep, since a row may be one ahead.
-        let has_jumped = newest - self.swept >= 3 * self.window_ticks;
+        let has_jumped = newest - self.swept >= 3 * self.asked_ticks;
         let limit = newest - start;
         let newest_ticks = modulo(newest);
         for shard in &mut self.shards {
@@ -195,7 +195,7 @@ impl Window {
         let growth = self.shards[shard].growth_bytes();
         let has_room = growth == 0 || self.bytes + growth <= self.bytes_max;
         if !has_room {
-            self.full_until = newest + self.window_ticks / NARROWED_PARTS as i64 + 1;
+            self.full_until = newest + self.asked_ticks / NARROWED_PARTS as i64 + 1;
         }
         has_room && at >= self.start()
     }
@@ -206,8 +206,8 @@ impl Window {
         let newest_ticks = modulo(newest);
         let mut ages = [0_usize; NARROWED_PARTS + 1];
         for ticks in self.shards.iter().flat_map(Shard::ticks) {
-            let part = age(newest_ticks, ticks).clamp(0, self.window_ticks) * NARROWED_PARTS as i64
-                / self.window_ticks;
+            let part = age(newest_ticks, ticks).clamp(0, self.asked_ticks) * NARROWED_PARTS as i64
+                / self.asked_ticks;
             ages[part as usize] += 1;
         }
         let to_go = self.keys() / 8 + 1;
@@ -216,7 +216,7 @@ impl Window {
             part -= 1;
             gone += ages[part];
         }
-        let kept = part as i64 * self.window_ticks / NARROWED_PARTS as i64;
+        let kept = part as i64 * self.asked_ticks / NARROWED_PARTS as i64;
         self.floor = newest - kept;
         self.narrowed += 1;
         self.sweep();

@@ -146,9 +146,11 @@ pub(super) async fn run(
         job,
         &committer,
         open,
-        group_offsets,
-        limit,
-        dedup,
+        Shared {
+            group_offsets,
+            limit,
+            dedup,
+        },
         progress,
     );
     let session = start.await?;
@@ -343,6 +345,13 @@ enum Share {
     Ended,
 }
 
+/// What a session's parts are given to share.
+struct Shared {
+    group_offsets: Option<GroupOffsets>,
+    limit: Arc<Mutex<DeadLetterLimit>>,
+    dedup: Option<Arc<Dedup>>,
+}
+
 /// The running parts of a session. Dropping it stops them.
 struct Session {
     workers: Vec<mpsc::Sender<Work>>,
@@ -373,11 +382,14 @@ impl Session {
         job: &WriteJob,
         committer: &Arc<Committer>,
         open: OpenTable,
-        group_offsets: Option<GroupOffsets>,
-        limit: Arc<Mutex<DeadLetterLimit>>,
-        dedup: Option<Arc<Dedup>>,
+        shared: Shared,
         progress: &watch::Sender<Progress>,
     ) -> Result<Self, WriteError> {
+        let Shared {
+            group_offsets,
+            limit,
+            dedup,
+        } = shared;
         let dead_letters = committer.dead_letter_table(&job.dataset.table).await?;
         let arrow = arrow_schema_of(&open.table)?;
         let dead_letter_schema = arrow_schema_of(&dead_letters)?;

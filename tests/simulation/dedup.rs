@@ -61,7 +61,7 @@ fn each_key_is_live_once_under_faults_at_random() {
 fn over_seeds(guards: DedupGuards, enough: impl Fn(&Sweep) -> bool + Sync) -> Sweep {
     let seeds: Vec<u64> = seeds(SEEDS).collect();
     let one = |seed: &u64| {
-        let scene = if seed % 2 == 0 {
+        let scene = if seed.is_multiple_of(2) {
             Scene::two_writers()
         } else {
             Scene::rotating()
