@@ -9,6 +9,7 @@
 //! of other formats than Parquet, and partitions that are still being written to, unless it pays there too.
 
 mod carry_out;
+mod columns;
 mod merge;
 mod read;
 mod write;

@@ -13,7 +13,7 @@ use frazil_table::{
 use futures::StreamExt as _;
 
 use super::{
-    Group,
+    Group, columns,
     merge::Merge,
     read::{Rows, rows},
 };
@@ -107,6 +107,11 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     async fn rewrite(&self, group: &Group) -> Result<RewriteGroup, RewriteError> {
+        for file in &group.files {
+            columns::check(self.table, file)
+                .await
+                .map_err(RewriteError::Table)?;
+        }
         let context = WriterContext {
             storage: Arc::clone(&self.table.storage),
             metadata: Arc::clone(&self.table.metadata),
