@@ -10,9 +10,10 @@ mod deletes;
 
 pub use carry_out::{Expiry, expire_snapshots};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use iceberg::spec::{MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata};
+use frazil_table::snapshot::refs;
+use iceberg::spec::{MAIN_BRANCH, SnapshotRetention, TableMetadata};
 
 /// Iceberg's defaults.
 const MAX_SNAPSHOT_AGE_MS: i64 = 5 * 24 * 3_600_000;
@@ -84,7 +85,11 @@ pub fn plan(metadata: &TableMetadata, policy: &SnapshotPolicy, now_ms: i64) -> P
     let mut plan = Plan::default();
     let mut kept = BTreeSet::new();
     let mut in_branches = BTreeSet::new();
-    for (name, reference) in refs(metadata) {
+    // Without them nothing is known to be needed by nobody.
+    let Ok(refs) = refs(metadata) else {
+        return plan;
+    };
+    for (name, reference) in refs {
         let Some(head) = metadata.snapshot_by_id(reference.snapshot_id) else {
             continue;
         };
@@ -146,13 +151,6 @@ fn ancestors(metadata: &TableMetadata, id: i64) -> impl Iterator<Item = i64> {
     .map(|snapshot| snapshot.snapshot_id())
     // Metadata that is damaged could name a circle.
     .take(known)
-}
-
-/// The branches and tags. The crate shows them in its JSON only.
-pub(crate) fn refs(metadata: &TableMetadata) -> BTreeMap<String, SnapshotReference> {
-    let json = serde_json::to_value(metadata).unwrap_or_default();
-    let refs = json.get("refs").cloned().unwrap_or_default();
-    serde_json::from_value(refs).unwrap_or_default()
 }
 
 #[cfg(test)]

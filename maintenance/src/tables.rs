@@ -92,12 +92,13 @@ impl Maintainer {
 /// Refuses a table whose files may not be deleted: they may be another table's, too.
 pub(crate) fn check_may_delete(table: &LoadedTable) -> Result<(), TableError> {
     let enabled = table.metadata.properties().get(GC_ENABLED);
-    if enabled.is_some_and(|value| value.trim().eq_ignore_ascii_case("false")) {
+    // As Java reads it: what is not `true` is false.
+    if enabled.is_some_and(|value| !value.trim().eq_ignore_ascii_case("true")) {
         return Err(TableError::new(
             &table.name,
             TableErrorKind::Usage,
             format!(
-                "its property {GC_ENABLED} is false: its files may belong to another table, too, and are not deleted; \
+                "its property {GC_ENABLED} is not true: its files may belong to another table, too, and are not deleted; \
                  where no other table names them, set it to true"
             ),
         ));

@@ -552,6 +552,38 @@ fn requirements(base: &TableMetadata, change: &SnapshotChange) -> Vec<TableRequi
 }
 
 /// The table is the same, and so is its `main`.
+/// The branches and tags of a table, `main` too. The crate shows them in its JSON only.
+///
+/// # Errors
+/// The metadata is not what it says in its own JSON: then nothing may rest on it.
+pub fn refs(
+    metadata: &TableMetadata,
+) -> Result<BTreeMap<String, SnapshotReference>, serde_json::Error> {
+    let mut json = serde_json::to_value(metadata)?;
+    match json.get_mut("refs") {
+        Some(refs) => serde_json::from_value(refs.take()),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// What a change rests on that takes snapshots out: the table, and each of its branches and tags as it is. Of one that is
+/// made meanwhile no server can be asked.
+pub(crate) fn same_table_and_refs(
+    base: &TableMetadata,
+) -> Result<Vec<TableRequirement>, serde_json::Error> {
+    let mut requirements = same_table_and_main(base);
+    let others = refs(base)?
+        .into_iter()
+        .filter(|(name, _)| name != MAIN_BRANCH);
+    requirements.extend(
+        others.map(|(name, reference)| TableRequirement::RefSnapshotIdMatch {
+            r#ref: name,
+            snapshot_id: Some(reference.snapshot_id),
+        }),
+    );
+    Ok(requirements)
+}
+
 pub(crate) fn same_table_and_main(base: &TableMetadata) -> Vec<TableRequirement> {
     vec![
         TableRequirement::UuidMatch { uuid: base.uuid() },

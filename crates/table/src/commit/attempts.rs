@@ -264,7 +264,11 @@ impl Attempts {
                     (swap.await?, ticket.snapshot_id)
                 }
                 (Step::Update(updates), Some(base)) => {
-                    let requirements = snapshot::same_table_and_main(&base.metadata);
+                    let requirements = snapshot::same_table_and_refs(&base.metadata);
+                    let requirements = requirements.map_err(|error| {
+                        let reason = format!("its branches and tags cannot be read: {error}");
+                        TableError::new(name, TableErrorKind::Rejected, reason)
+                    })?;
                     let swap = self.catalog.commit(&base, requirements, updates);
                     let snapshot_id = base.metadata.current_snapshot_id().unwrap_or(-1);
                     (swap.await.map(drop), snapshot_id)
