@@ -1,6 +1,6 @@
 //! The dead-letter table takes what its table has given out, one entry after the other.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use frazil_dataset::TableName;
@@ -42,15 +42,20 @@ impl Committer {
                 continue;
             };
             for (number, manifest) in outbox.range(found.applied + 1..) {
+                // What is seen of the dead-letter table is not told of the table.
+                let attempts = Attempts {
+                    seen: Arc::default(),
+                    ..self.attempts.clone()
+                };
                 let plan = ApplyPlan {
-                    attempts: self.attempts.clone(),
+                    attempts: attempts.clone(),
                     name: found.table.name.clone(),
                     uuid: found.table.metadata.uuid(),
                     number: *number,
                     manifest: manifest.clone(),
                     before: outbox.get(&(number - 1)).cloned(),
                 };
-                taken += u64::from(self.attempts.run(&found.table.name, plan).await?);
+                taken += u64::from(attempts.run(&found.table.name, plan).await?);
             }
             return Ok(taken);
         }
