@@ -22,6 +22,8 @@ mod tables;
 mod worker;
 
 use std::{
+    collections::HashSet,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -126,6 +128,8 @@ pub struct WriteReport {
     pub metadata_location: Option<String>,
     /// Whether a signal ended the run before the end of its input.
     pub stopped: bool,
+    /// Files that were not given, but that hold what was read of one that was: of the last session.
+    pub rotated: Vec<PathBuf>,
     /// Sources that could not be read to their end. What was read before is committed, and the
     /// next run goes on from there.
     pub failed_sources: Vec<SourceError>,
@@ -178,7 +182,8 @@ async fn sessions(
     };
     loop {
         if let Some(follow) = &mut follow {
-            follow.begin().await?;
+            remembered.settled = follow.begin().await?;
+            remembered.rotated = follow.rotated();
         }
         let commits = progress.borrow().committed.commits;
         let ended = session::run(
@@ -263,6 +268,10 @@ struct Remembered {
     /// The sources that the table had when the run began: those that `as_new_source` passes over.
     /// What the run itself began goes on after a fence.
     sources_before: Option<u64>,
+    /// Followed files that were renamed or copied, and may still be written to.
+    rotated: Vec<String>,
+    /// Followed files to which nobody has written for a while.
+    settled: HashSet<PathBuf>,
     /// Whether a session read its input to the end.
     has_ended: bool,
     /// The dead letters of its last checkpoints.

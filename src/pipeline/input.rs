@@ -1,6 +1,10 @@
 //! The job's input as readers: which files there are, where each goes on, and how many at a time.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::mpsc;
@@ -22,6 +26,8 @@ pub(super) struct InputPlan {
     pub(super) new_sources: Vec<u64>,
     /// What a person should know of files that are not read from their start.
     pub(super) notes: Vec<String>,
+    /// Files that were not given, but hold what was read of one that was.
+    pub(super) found: Vec<PathBuf>,
     /// How much there is to read, where known and not compressed.
     pub(super) bytes_total: Option<u64>,
 }
@@ -33,10 +39,14 @@ pub(super) enum GivenInput<'a> {
     Files {
         /// As the user gave them.
         paths: &'a [String],
+        /// More of them, that were given under other names once.
+        also: &'a [String],
         /// Take each file as one never seen.
         as_new_source: bool,
         /// Whether somebody may be writing the last line.
         follow: bool,
+        /// Those to which nobody has written for a while.
+        settled: &'a HashSet<PathBuf>,
         /// Whether files may be away for a while.
         may_be_absent: bool,
     },
@@ -73,17 +83,20 @@ pub(super) async fn plan(
                 readers: Readers::StandardInput { id, options },
                 new_sources: vec![id],
                 notes: Vec::new(),
+                found: Vec::new(),
                 bytes_total: None,
             })
         }
         GivenInput::Files {
             paths,
+            also,
             as_new_source,
             may_be_absent,
             follow: _,
+            settled,
         } => {
             let files = Arc::clone(&services.files);
-            let paths = paths.to_vec();
+            let paths = [paths, also].concat();
             let passed_over = if as_new_source { sources_before } else { 0 };
             let (sources, sources_version) = (known.sources.clone(), known.sources_version);
             let look = move || -> Result<Plan, SourceError> {
@@ -104,7 +117,15 @@ pub(super) async fn plan(
                     .await
                     .map_err(|_| WriteError::Stopped)?,
             }?;
-            Ok(of_files(plan, Arc::clone(&services.files), options))
+            let mut plan = of_files(plan, Arc::clone(&services.files), options);
+            if let Readers::Files {
+                settled: of_readers,
+                ..
+            } = &mut plan.readers
+            {
+                of_readers.clone_from(settled);
+            }
+            Ok(plan)
         }
     }
 }
@@ -146,7 +167,9 @@ fn of_files(plan: Plan, files: Arc<dyn FileSystem>, options: ReadOptions) -> Inp
         .read
         .iter()
         .all(|file| file.compression == crate::source::Compression::None);
+    let found = plan.read.iter().filter(|file| file.found_by_content);
     InputPlan {
+        found: found.map(|file| file.path.clone()).collect(),
         new_sources: plan
             .read
             .iter()
@@ -165,6 +188,7 @@ fn of_files(plan: Plan, files: Arc<dyn FileSystem>, options: ReadOptions) -> Inp
             given_up: plan.given_up,
             plan: plan.read.into(),
             options,
+            settled: HashSet::new(),
         },
     }
 }
@@ -190,6 +214,8 @@ pub(super) enum Readers {
         given_up: Vec<RecordBlock>,
         plan: VecDeque<PlannedFile>,
         options: ReadOptions,
+        /// Those whose last line is whole, though files are followed.
+        settled: HashSet<PathBuf>,
     },
     /// Standard input as one new source.
     StandardInput { id: u64, options: ReadOptions },
@@ -212,6 +238,7 @@ impl Readers {
                 given_up,
                 mut plan,
                 options,
+                settled,
             } => {
                 for block in given_up {
                     if blocks.send(Read::Block(block)).await.is_err() {
@@ -222,8 +249,9 @@ impl Readers {
                     while open.len() < READERS_MAX
                         && let Some(file) = plan.pop_front()
                     {
-                        let reader =
-                            SourceReader::open_file(Arc::clone(&files), &file, options.clone());
+                        let mut options = options.clone();
+                        options.blocks.leaves_open_line &= !settled.contains(&file.path);
+                        let reader = SourceReader::open_file(Arc::clone(&files), &file, options);
                         open.push(read(reader, blocks.clone()));
                     }
                     match open.next().await {

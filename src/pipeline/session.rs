@@ -88,6 +88,7 @@ pub(super) async fn run(
         .sources_before
         .get_or_insert(open.state.sources_version);
     let mut new_sources = Vec::new();
+    let also = std::mem::take(&mut remembered.rotated);
     let given = match &job.input {
         Input::Kafka(_) => None,
         Input::Files {
@@ -96,9 +97,11 @@ pub(super) async fn run(
             follow,
         } => Some(GivenInput::Files {
             paths,
+            also: &also,
             as_new_source: *as_new_source,
             follow: *follow,
             may_be_absent: remembered.has_ended,
+            settled: &remembered.settled,
         }),
         Input::StandardInput => Some(GivenInput::StandardInput),
     };
@@ -114,6 +117,7 @@ pub(super) async fn run(
             };
             let plan = input::plan(services, job, given, known, sources_before).await?;
             report.notes = plan.notes;
+            report.rotated = plan.found;
             new_sources = plan.new_sources;
             progress.send_modify(|progress| progress.bytes_total = plan.bytes_total);
             Reads::of(plan.readers)
@@ -475,6 +479,7 @@ impl Session {
         let mut lost = None;
         let mut is_altered = false;
         let altered = Arc::clone(&self.altered);
+        let can_read_again = !matches!(context.job.input, Input::StandardInput);
         let mut kafka_failed = None;
         // What was read of a source before it failed is committed, and the others are read on.
         let mut failed_sources = Vec::new();
@@ -502,7 +507,8 @@ impl Session {
                     });
                 }
                 () = shutdown.requested() => break,
-                () = altered.notified() => {
+                // What a pipe has given cannot be had again: it is written to its end by what the session began with.
+                () = altered.notified(), if can_read_again => {
                     is_altered = true;
                     break;
                 }

@@ -154,7 +154,7 @@ impl BlockReader {
                     self.read_more();
                     continue;
                 }
-                (Ending::Open, None) => self.oversize_block().map(Some),
+                (Ending::Open, None) => self.oversize_block(),
                 (Ending::Open | Ending::Failed(_), Some(length)) => Ok(Some(self.block(length))),
                 (Ending::Failed(_), None) => Err(self.take_failure()),
                 (Ending::End, Some(length)) if self.leaves_open_line() => {
@@ -379,7 +379,7 @@ impl BlockReader {
     }
 
     /// A block of the one record that the buffer begins with, and that is longer than the limit.
-    fn oversize_block(&mut self) -> Result<RecordBlock, SourceError> {
+    fn oversize_block(&mut self) -> Result<Option<RecordBlock>, SourceError> {
         let start = self.proof.position();
         self.after_open_line = false;
         let mut hash = Xxh3::new();
@@ -398,6 +398,10 @@ impl BlockReader {
             match self.ending {
                 _ if line_end.is_some() => break,
                 Ending::Open => self.read(),
+                Ending::End if self.leaves_open_line() => {
+                    self.ending = Ending::Told;
+                    return Ok(None);
+                }
                 Ending::End => break,
                 Ending::Failed(_) | Ending::Told => return Err(self.take_failure()),
             }
@@ -408,7 +412,7 @@ impl BlockReader {
             length: prefix.len() as u32,
             position: start,
         };
-        Ok(RecordBlock {
+        Ok(Some(RecordBlock {
             source: Arc::clone(&self.info),
             range: start..self.proof.position(),
             bytes: prefix,
@@ -421,7 +425,7 @@ impl BlockReader {
             messages: None,
             header: self.frames.header.clone(),
             identity: self.identity(),
-        })
+        }))
     }
 }
 

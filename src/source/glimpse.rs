@@ -1,6 +1,9 @@
 //! What of the given files shows without opening them, to see whether there may be something new.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     error::SourceError,
@@ -24,6 +27,13 @@ impl Glimpse {
             Some((file, metadata))
         });
         Ok(Self(seen.collect()))
+    }
+
+    /// Each file as it stands.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &Metadata)> {
+        self.0
+            .iter()
+            .map(|(path, metadata)| (path.as_path(), metadata))
     }
 
     /// Whether files of `before` were replaced, cut or taken away: what they held besides may soon be gone.
