@@ -29,6 +29,9 @@ enum Found {
     Escaped(Range<usize>),
 }
 
+/// Longer keys are data, not names.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
 fn is_space(byte: u8) -> bool {
     byte <= b' '
 }
@@ -47,6 +50,9 @@ fn key(text: &[u8], at: usize) -> Result<Range<usize>, Fault> {
     }
     if text.get(end) == Some(&b'"') {
         return Err(fault(end, "a quote within a key"));
+    }
+    if end - at > KEY_BYTES_MAX {
+        return Err(fault(at, "a key is too long"));
     }
     Ok(at..end)
 }
