@@ -97,7 +97,7 @@ fn mistakes() {
         ),
         (
             format!("{time}key = [\"id\"]\nwindow = \"0s\""),
-            "5:10: `dedup.window` is out of range\n  help: from \"1s\" to \"366d\"",
+            "5:10: `dedup.window` is out of range\n  help: from \"1s\" to \"52w2d\"",
         ),
         (
             format!("{time}key = [\"id\"]\nmemory_max = \"1KiB\""),
