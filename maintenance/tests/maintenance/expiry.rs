@@ -272,12 +272,15 @@ async fn branches_and_tags_keep_theirs() {
 
 #[tokio::test]
 async fn a_table_that_forbids_it_is_refused() {
-    let lake = Lake::new("\n[properties]\n\"gc.enabled\" = \"false\"").await;
-    lake.write(ranges(3, 10)).await;
-    let error = try_expire(&lake, &all_but(1)).await.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::Usage);
-    assert!(error.reason.contains("gc.enabled is false"), "{error}");
-    assert_eq!(lake.table().await.metadata.snapshots().len(), 3);
+    // Java takes for false whatever is not true.
+    for value in ["false", "no"] {
+        let lake = Lake::new(&format!("\n[properties]\n\"gc.enabled\" = \"{value}\"")).await;
+        lake.write(ranges(3, 10)).await;
+        let error = try_expire(&lake, &all_but(1)).await.unwrap_err();
+        assert_eq!(error.remedy(), Remedy::Usage);
+        assert!(error.reason.contains("gc.enabled is not true"), "{error}");
+        assert_eq!(lake.table().await.metadata.snapshots().len(), 3);
+    }
 }
 
 #[tokio::test]
